@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "runtime/core/memory.h"
+
+namespace slm {
+
+Result<AlignedBuffer> AlignedBuffer::Allocate(size_t size, const char* what) {
+  AlignedBuffer buffer;
+  void* data = nullptr;
+  // Half of the address space: more is a size that went wrong.
+  if (size > PTRDIFF_MAX - kPadding ||
+      posix_memalign(&data, kAlignment, size + kPadding) != 0) {
+    return Error(ErrorKind::kMemory, "not enough memory: %zu bytes for %s",
+                 size, what);
+  }
+  buffer.data_ = data;
+  buffer.size_ = size;
+  return buffer;
+}
+
+AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+AlignedBuffer::~AlignedBuffer() { std::free(data_); }
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return Error(ErrorKind::kNotFound, "cannot open \"%s\": %s",
+                 Printable(path, 400).c_str(), std::strerror(errno));
+  }
+  struct stat info;
+  MappedFile file;
+  Status status;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    status = Error(ErrorKind::kNotFound, "cannot open \"%s\": not a file",
+                   Printable(path, 400).c_str());
+  } else if (info.st_size > 0) {
+    void* data = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ,
+                      MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+      status = Error(ErrorKind::kNotFound, "cannot map \"%s\": %s",
+                     Printable(path, 400).c_str(), std::strerror(errno));
+    } else {
+      file.data_ = static_cast<const uint8_t*>(data);
+      file.size_ = static_cast<size_t>(info.st_size);
+    }
+  }
+  close(fd);
+  if (!status.ok()) return status;
+  return file;
+}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+ProcessMemory GetProcessMemory() {
+  ProcessMemory memory;
+  rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) == 0) {
+#if defined(__APPLE__)
+    memory.peak = static_cast<size_t>(usage.ru_maxrss);
+#else
+    memory.peak = static_cast<size_t>(usage.ru_maxrss) * 1024;
+#endif
+  }
+  if (std::FILE* f = std::fopen("/proc/self/statm", "r")) {
+    size_t total = 0, resident = 0;
+    if (std::fscanf(f, "%zu %zu", &total, &resident) == 2) {
+      memory.resident = resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    }
+    std::fclose(f);
+  }
+  return memory;
+}
+
+}  // namespace slm

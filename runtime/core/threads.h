@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// A pool of workers for data-parallel loops. Threads outside, vectors inside.
+#ifndef SLM_RUNTIME_CORE_THREADS_H_
+#define SLM_RUNTIME_CORE_THREADS_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <type_traits>
+
+namespace slm {
+
+// Processors that this process may use: affinity mask and cgroup CPU quota.
+size_t AvailableCores();
+
+// One Run at a time: a session takes the pool while it computes. Workers spin
+// for a short while between loops, then sleep.
+class ThreadPool {
+ public:
+  // `threads` counts the calling thread; 0 means AvailableCores().
+  explicit ThreadPool(size_t threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Number of workers, the caller included; worker indices are below it.
+  size_t size() const { return size_; }
+
+  // Calls body(worker) once on every worker and returns when all are done.
+  // The body must not throw and must not call Run.
+  void Run(void (*body)(void* context, size_t worker), void* context);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  size_t size_;
+};
+
+// Splits [0, count) into contiguous ranges, one per worker, each a multiple of
+// `grain` but the last: body(begin, end, worker). A range is never empty. The
+// split depends on count, grain and pool size only. Say at the call why the
+// grain is what it is: below about 10 us of work a range is not worth a thread.
+template <typename Body>
+void ParallelFor(ThreadPool& pool, size_t count, size_t grain,
+                 const Body& body) {
+  if (count == 0) return;
+  const size_t blocks = (count + grain - 1) / grain;
+  const size_t workers = blocks < pool.size() ? blocks : pool.size();
+  if (workers <= 1) {
+    body(size_t{0}, count, size_t{0});
+    return;
+  }
+  struct Context {
+    const Body* body;
+    size_t count, grain, blocks, workers;
+  } context{&body, count, grain, blocks, workers};
+  pool.Run(
+      [](void* raw, size_t worker) {
+        const auto& c = *static_cast<const Context*>(raw);
+        if (worker >= c.workers) return;
+        const size_t begin = c.blocks * worker / c.workers * c.grain;
+        const size_t end_block = c.blocks * (worker + 1) / c.workers;
+        const size_t end = end_block * c.grain < c.count ? end_block * c.grain
+                                                         : c.count;
+        if (begin < end) (*c.body)(begin, end, worker);
+      },
+      &context);
+}
+
+}  // namespace slm
+
+#endif  // SLM_RUNTIME_CORE_THREADS_H_
