@@ -18,6 +18,10 @@ struct Command {
 
 // In the order in which --help prints them.
 constexpr Command kCommands[] = {
+    {"tokenize", "tokenize DIR", "JSON lines of texts or ids on stdin",
+     Tokenize},
+    {"template", "template FILE.jinja|-", "JSON lines of chats on stdin",
+     Template},
 };
 
 void PrintHelp(std::FILE* out) {
