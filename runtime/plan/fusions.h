@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// The ordered list of rewrites between import and planning. Each says what it
+// did, and where it nearly fired, why it did not (slm-inspect plan).
+#ifndef SLM_RUNTIME_PLAN_FUSIONS_H_
+#define SLM_RUNTIME_PLAN_FUSIONS_H_
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/plan/plan.h"
+
+namespace slm {
+
+struct FusionContext {
+  Graph* graph = nullptr;
+  const PlanOptions* options = nullptr;
+  const char* fusion = "";  // the running one, for notes
+  std::vector<FusionNote> notes;
+  // Results of binding to sequence state; see Plan.
+  bool ragged = false;
+  std::string dense_reason;
+  std::vector<KvSlot> kv_slots;
+  size_t rope_switch = 0;
+  ValueId row_selection = kNoValue;
+
+  void Done(const Node& node) { Note(node, "done", true); }
+  void Refused(const Node& node, const std::string& reason) {
+    Note(node, reason, false);
+  }
+
+ private:
+  void Note(const Node& node, const std::string& outcome, bool done) {
+    notes.push_back({fusion, node.name, outcome, done});
+  }
+};
+
+struct Fusion {
+  const char* name;
+  Status (*apply)(FusionContext* context);
+};
+
+// In the order in which they run.
+std::span<const Fusion> Fusions();
+
+// One file a family: fuse_matmul.cc, fuse_attention.cc.
+Status FuseTransposedMatMul(FusionContext* context);
+Status FuseQuantizedMatMul(FusionContext* context);
+Status FuseTransposedGather(FusionContext* context);
+Status BindAttention(FusionContext* context);
+
+}  // namespace slm
+
+#endif  // SLM_RUNTIME_PLAN_FUSIONS_H_
