@@ -24,6 +24,7 @@ std::span<const OpDef> MoeOps();          // MoE, QMoE
 std::span<const OpDef> ConvOps();         // Conv, CausalConvWithState
 std::span<const OpDef> RecurrentOps();    // LinearAttention
 std::span<const OpDef> ControlOps();      // If
+std::span<const OpDef> InternalOps();     // domain "slm"
 
 }  // namespace slm
 

@@ -8,7 +8,7 @@ namespace slm {
 
 std::span<const std::span<const OpDef>> OpFamilies() {
   static const std::span<const OpDef> kFamilies[] = {
-      ControlOps(), ElementwiseOps(),
+      ControlOps(), ElementwiseOps(), InternalOps(),
   };
   return kFamilies;
 }

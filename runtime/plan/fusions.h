@@ -23,6 +23,7 @@ struct FusionContext {
   std::vector<KvSlot> kv_slots;
   size_t rope_switch = 0;
   ValueId row_selection = kNoValue;
+  bool pruned_logits = false;
 
   void Done(const Node& node) { Note(node, "done", true); }
   void Refused(const Node& node, const std::string& reason) {
@@ -39,6 +40,9 @@ struct Fusion {
   const char* name;
   Status (*apply)(FusionContext* context);
 };
+
+// The last step of BuildPlan: finds and parses every operator.
+Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
 
 // In the order in which they run.
 std::span<const Fusion> Fusions();

@@ -10,8 +10,6 @@
 namespace slm {
 namespace {
 
-Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
-
 // Half constants go to operators only where these read them.
 Status ConvertHalfInputs(Graph* graph, size_t node_index, const OpDef& op,
                          std::map<ValueId, ValueId>* converted) {
@@ -91,6 +89,21 @@ void SetReleases(Plan* plan) {
   }
 }
 
+void OverrideAccuracy(Graph* graph, int level) {
+  for (Node& node : graph->nodes) {
+    if (node.type != "MatMulNBits") continue;
+    std::erase_if(node.attributes, [](const Attribute& a) {
+      return a.name == "accuracy_level";
+    });
+    Attribute a;
+    a.name = "accuracy_level";
+    a.i = level;
+    node.attributes.push_back(std::move(a));
+  }
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph) {
   auto plan = std::make_unique<Plan>();
   plan->graph = std::move(graph);
@@ -108,21 +121,6 @@ Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph) {
   SetReleases(plan.get());
   return plan;
 }
-
-void OverrideAccuracy(Graph* graph, int level) {
-  for (Node& node : graph->nodes) {
-    if (node.type != "MatMulNBits") continue;
-    std::erase_if(node.attributes, [](const Attribute& a) {
-      return a.name == "accuracy_level";
-    });
-    Attribute a;
-    a.name = "accuracy_level";
-    a.i = level;
-    node.attributes.push_back(std::move(a));
-  }
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Plan>> BuildPlan(std::unique_ptr<Graph> graph,
                                         const PlanOptions& options) {
@@ -144,6 +142,7 @@ Result<std::unique_ptr<Plan>> BuildPlan(std::unique_ptr<Graph> graph,
   plan->kv_slots = std::move(context.kv_slots);
   plan->rope_switch = context.rope_switch;
   plan->row_selection = context.row_selection;
+  plan->pruned_logits = context.pruned_logits;
   return plan;
 }
 

@@ -64,6 +64,8 @@ struct Plan {
   // Ragged mode: int64 [R], the rows whose logits are wanted; kNoValue if the
   // graph gives logits for every row.
   ValueId row_selection = kNoValue;
+  // The graph as exported gives logits of the last token only.
+  bool pruned_logits = false;
 };
 
 // Names by which the runtime knows a decoder's inputs and outputs; from
