@@ -58,13 +58,13 @@ Result<int32_t> Search::Next(std::span<float> logits) {
                     static_cast<size_t>(options_.top_logprobs),
                     &logprob_scratch_, &logprobs_);
   }
-  history_.AppendOutput(token);
   if (std::find(options_.eos_ids.begin(), options_.eos_ids.end(), token) !=
       options_.eos_ids.end()) {
     finish_ = Finish::kEos;
-  } else if (room() == 0) {
-    finish_ = Finish::kLength;
+    return token;
   }
+  history_.AppendOutput(token);
+  if (room() == 0) finish_ = Finish::kLength;
   return token;
 }
 

@@ -20,7 +20,8 @@ namespace slm {
 
 enum class Finish {
   kNone,
-  kEos,     // an EOS token was chosen; it is part of the sequence
+  kEos,     // an EOS token was chosen; Next returned it, but it is no part of
+            // the sequence (as in onnxruntime-genai 0.18, measured)
   kLength,  // max_length tokens
 };
 
@@ -34,7 +35,8 @@ class Search {
   // would not fit into max_length.
   Status AppendPrompt(std::span<const int32_t> tokens);
 
-  // Processes logits [V] in place, selects a token and appends it.
+  // Processes logits [V] in place, selects a token and appends it if it is no
+  // EOS.
   Result<int32_t> Next(std::span<float> logits);
 
   // Speculation: rows [drafts + 1, V] are the logits after the sequence,
