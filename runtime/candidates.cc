@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/candidates.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+namespace slm {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// 2374 blocks for 151936 logits: few enough to select among in some 10 us,
+// many enough that the largest hundreds lie in different ones.
+constexpr size_t kBlock = 64;
+constexpr size_t kLanes = 16;
+
+// The comparison with an accumulator per lane, in this form, becomes vector
+// code without -ffast-math; NaN compares false and is passed over.
+float MaxOf(const float* values, size_t count) {
+  float lanes[kLanes];
+  std::fill_n(lanes, kLanes, -kInf);
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) {
+      lanes[j] = values[i + j] > lanes[j] ? values[i + j] : lanes[j];
+    }
+  }
+  for (; i < count; ++i) {
+    lanes[0] = values[i] > lanes[0] ? values[i] : lanes[0];
+  }
+  for (size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (size_t j = 0; j < half; ++j) {
+      lanes[j] = lanes[j + half] > lanes[j] ? lanes[j + half] : lanes[j];
+    }
+  }
+  return lanes[0];
+}
+
+}  // namespace
+
+int32_t ArgMax(std::span<const float> scores) {
+  const float max = MaxOf(scores.data(), scores.size());
+  const auto at = std::find(scores.begin(), scores.end(), max);
+  return at == scores.end() ? 0 : static_cast<int32_t>(at - scores.begin());
+}
+
+void Candidates::Reset(std::span<const float> scores) {
+  scores_ = scores;
+  block_max_.clear();
+  for (size_t begin = 0; begin < scores.size(); begin += kBlock) {
+    block_max_.push_back(
+        MaxOf(scores.data() + begin, std::min(kBlock, scores.size() - begin)));
+  }
+  max_ = MaxOf(block_max_.data(), block_max_.size());
+  entries_.clear();
+  sorted_ = 0;
+  floor_ = kInf;
+}
+
+std::span<const Candidate> Candidates::Top(size_t count) {
+  count = std::min(count, scores_.size());
+  if (count > sorted_) {
+    if (count > entries_.size()) Gather(count);
+    const auto begin = entries_.begin() + sorted_;
+    // A little more than asked for is sorted at once; a lot is split first.
+    if (entries_.size() <= 2 * count) count = entries_.size();
+    if (count < entries_.size()) {
+      std::nth_element(begin, entries_.begin() + count, entries_.end(), Better);
+    }
+    std::sort(begin, entries_.begin() + count, Better);
+    sorted_ = count;
+  }
+  return {entries_.data(), sorted_};
+}
+
+// The count-th largest block maximum is a threshold that at least `count`
+// entries reach, unless blocks hold no number at all. For counts near the
+// number of blocks it is a poor one.
+void Candidates::Gather(size_t count) {
+  if (count > block_max_.size() / 4 * 3) {
+    GatherAll();
+    return;
+  }
+  order_ = block_max_;
+  const auto nth = order_.begin() + (count - 1);
+  std::nth_element(order_.begin(), nth, order_.end(), std::greater<float>());
+  if (*nth == -kInf) {
+    GatherAll();
+  } else {
+    GatherAtLeast(*nth);
+  }
+}
+
+void Candidates::GatherAtLeast(float threshold) {
+  // On the first call nothing has been taken yet, not even an infinity.
+  const bool first = entries_.empty();
+  for (size_t block = 0; block < block_max_.size(); ++block) {
+    if (block_max_[block] < threshold) continue;
+    const size_t begin = block * kBlock;
+    const size_t end = std::min(begin + kBlock, scores_.size());
+    for (size_t i = begin; i < end; ++i) {
+      if (scores_[i] >= threshold && (first || scores_[i] < floor_)) {
+        entries_.push_back({scores_[i], static_cast<int32_t>(i)});
+      }
+    }
+  }
+  floor_ = threshold;
+}
+
+void Candidates::GatherAll() {
+  const bool first = entries_.empty();
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    const float score = scores_[i];
+    if (first || !(score >= floor_)) {
+      // The negation takes NaN in; as -infinity it can be ordered.
+      entries_.push_back(
+          {score == score ? score : -kInf, static_cast<int32_t>(i)});
+    }
+  }
+  floor_ = -kInf;
+}
+
+}  // namespace slm
