@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Panels: 16 rows of a matrix turned so that lane n holds row n. Every product
+// of this project has one output column a lane, so an output is one chain of
+// additions in the order of K, whatever M, the threads and the neighbours are.
+#if defined(SLM_QUANT_PANEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SLM_QUANT_PANEL_INL_H_
+#undef SLM_QUANT_PANEL_INL_H_
+#else
+#define SLM_QUANT_PANEL_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+#include "runtime/core/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace slm {
+namespace HWY_NAMESPACE {
+
+// Columns of a panel: one AVX-512 vector of 32-bit lanes.
+inline constexpr size_t kTile = 16;
+
+using DU32 = hn::CappedTag<uint32_t, kTile>;
+using DI32 = hn::RebindToSigned<DU32>;
+using DF32 = hn::RebindToFloat<DU32>;
+using VU32 = hn::Vec<DU32>;
+using VI32 = hn::Vec<DI32>;
+using VF32 = hn::Vec<DF32>;
+// SVE and RVV are not built: arrays of vectors need a known size.
+inline constexpr size_t kLanes = hn::MaxLanes(DU32());
+
+HWY_INLINE VU32 LoadWords(const uint32_t* p) { return hn::Load(DU32(), p); }
+HWY_INLINE VF32 LoadFloats(const uint32_t* p) {
+  return hn::BitCast(DF32(), hn::Load(DU32(), p));
+}
+HWY_INLINE void StoreFloats(VF32 v, uint32_t* p) {
+  hn::Store(hn::BitCast(DU32(), v), DU32(), p);
+}
+// One 32-bit word from anywhere to all lanes.
+HWY_INLINE VU32 BroadcastWord(const uint32_t* p) { return hn::Set(DU32(), *p); }
+HWY_INLINE VF32 BroadcastFloat(const uint32_t* p) {
+  return hn::BitCast(DF32(), BroadcastWord(p));
+}
+
+// 128-bit block i of the result is the 16 bytes at p + 4 * i * stride.
+HWY_INLINE VU32 LoadRowBlocks(const uint8_t* p, size_t stride) {
+  const hn::Full128<uint8_t> d128;
+#if HWY_MAX_BYTES >= 32
+  const hn::CappedTag<uint8_t, 32> d256;
+  const auto pair =
+      hn::Combine(d256, hn::LoadU(d128, p + 4 * stride), hn::LoadU(d128, p));
+#if HWY_MAX_BYTES >= 64
+  const hn::CappedTag<uint8_t, 64> d512;
+  const auto upper = hn::Combine(d256, hn::LoadU(d128, p + 12 * stride),
+                                 hn::LoadU(d128, p + 8 * stride));
+  return hn::BitCast(DU32(), hn::Combine(d512, upper, pair));
+#else
+  return hn::BitCast(DU32(), pair);
+#endif
+#else
+  (void)stride;
+  return hn::BitCast(DU32(), hn::LoadU(d128, p));
+#endif
+}
+
+// out[w][n] = 32-bit word w of row n, for 4 words of kLanes rows.
+HWY_INLINE void Transpose4Words(const uint8_t* p, size_t stride,
+                                uint32_t* HWY_RESTRICT out) {
+  const hn::Repartition<uint64_t, DU32> d64;
+  const VU32 r0 = LoadRowBlocks(p, stride);
+  const VU32 r1 = LoadRowBlocks(p + stride, stride);
+  const VU32 r2 = LoadRowBlocks(p + 2 * stride, stride);
+  const VU32 r3 = LoadRowBlocks(p + 3 * stride, stride);
+  const auto l01 = hn::BitCast(d64, hn::InterleaveLower(DU32(), r0, r1));
+  const auto l23 = hn::BitCast(d64, hn::InterleaveLower(DU32(), r2, r3));
+  const auto u01 = hn::BitCast(d64, hn::InterleaveUpper(DU32(), r0, r1));
+  const auto u23 = hn::BitCast(d64, hn::InterleaveUpper(DU32(), r2, r3));
+  hn::Store(hn::BitCast(DU32(), hn::InterleaveLower(d64, l01, l23)), DU32(),
+            out);
+  hn::Store(hn::BitCast(DU32(), hn::InterleaveUpper(d64, l01, l23)), DU32(),
+            out + kTile);
+  hn::Store(hn::BitCast(DU32(), hn::InterleaveLower(d64, u01, u23)), DU32(),
+            out + 2 * kTile);
+  hn::Store(hn::BitCast(DU32(), hn::InterleaveUpper(d64, u01, u23)), DU32(),
+            out + 3 * kTile);
+}
+
+// The general edge: fewer than 16 rows, fewer than 16 bytes. Missing rows and
+// bytes become zero.
+HWY_NOINLINE void TransposeEdge(const uint8_t* base, size_t stride, size_t rows,
+                                size_t bytes, uint32_t* HWY_RESTRICT out) {
+  const size_t words = (bytes + 3) / 4;
+  std::memset(out, 0, words * kTile * sizeof *out);
+  for (size_t n = 0; n < rows; ++n) {
+    for (size_t w = 0; w < words; ++w) {
+      const size_t left = bytes - 4 * w;
+      std::memcpy(out + w * kTile + n, base + n * stride + 4 * w,
+                  left < 4 ? left : 4);
+    }
+  }
+}
+
+// out [ceil(bytes/4)][16] = the first `bytes` of `rows` rows, a word a lane.
+// Reads exactly those bytes. Ahead of it, the next tile of 16 rows is fetched
+// into the cache where `prefetch` says that there is one: rows are short, so
+// the hardware sees 16 streams that end before it has learnt them.
+HWY_INLINE void TransposeWords(const uint8_t* base, size_t stride, size_t rows,
+                               size_t bytes, bool prefetch,
+                               uint32_t* HWY_RESTRICT out) {
+  if (rows < kTile) return TransposeEdge(base, stride, rows, bytes, out);
+  const size_t ahead = kTile * stride;
+  size_t i = 0;
+  for (; i + 16 <= bytes; i += 16) {
+    if (prefetch && i % 64 == 0) {
+      for (size_t n = 0; n < kTile; ++n) {
+        hwy::Prefetch(base + ahead + n * stride + i);
+      }
+    }
+    for (size_t n = 0; n < kTile; n += kLanes) {
+      Transpose4Words(base + n * stride + i, stride, out + i / 4 * kTile + n);
+    }
+  }
+  if (i < bytes) {
+    TransposeEdge(base + i, stride, rows, bytes - i, out + i / 4 * kTile);
+  }
+}
+
+// c [n] = acc [n] + bias [n]: the first `columns` lanes of a tile's row.
+HWY_INLINE void StoreTileRow(const uint32_t* acc, const float* bias,
+                             size_t columns, float* c) {
+  const DF32 df;
+  if (columns == kTile) {
+    for (size_t n = 0; n < kTile; n += kLanes) {
+      VF32 v = LoadFloats(acc + n);
+      if (bias) v = hn::Add(v, hn::LoadU(df, bias + n));
+      hn::StoreU(v, df, c + n);
+    }
+    return;
+  }
+  for (size_t n = 0; n < columns; ++n) {
+    float v;
+    std::memcpy(&v, acc + n, sizeof v);
+    c[n] = bias ? v + bias[n] : v;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace slm
+HWY_AFTER_NAMESPACE();
+
+#endif

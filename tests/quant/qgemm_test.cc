@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+#include "quant/qgemm.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "quant/reference.h"
+#include "runtime/core/cpu.h"
+#include "runtime/core/memory.h"
+#include "tests/quant/random_matrix.h"
+
+namespace slm {
+namespace {
+
+constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
+
+// y [n] and the sum of the magnitudes that its roundings are relative to.
+struct Expected {
+  std::vector<double> y, magnitude;
+};
+
+// Activations of block `block` as kInt8Activations defines them.
+float QuantizeBlock(const float* a, const BlockQuantMatrix& b, size_t block,
+                    std::vector<int>* q) {
+  const size_t begin = block * b.block_size;
+  const size_t end = std::min(b.k, begin + b.block_size);
+  float most = 0;
+  for (size_t k = begin; k < end; ++k) most = std::max(most, std::abs(a[k]));
+  const float scale = most / 127.0f;
+  const float inverse = scale == 0 ? 0 : 1 / scale;
+  for (size_t k = begin; k < end; ++k) {
+    (*q)[k] = static_cast<int>(std::nearbyint(a[k] * inverse));
+  }
+  return scale;
+}
+
+// The mode's definition in double.
+Expected Oracle(const float* a, const BlockQuantMatrix& b, QGemmMode mode) {
+  std::vector<int> q(b.k);
+  std::vector<float> scales(b.blocks());
+  for (size_t i = 0; i < b.blocks(); ++i) {
+    scales[i] = QuantizeBlock(a, b, i, &q);
+  }
+  const bool int8 = mode == QGemmMode::kInt8Activations;
+  Expected e{std::vector<double>(b.n), std::vector<double>(b.n)};
+  for (size_t n = 0; n < b.n; ++n) {
+    for (size_t k = 0; k < b.k; ++k) {
+      const double x = int8 ? double{scales[k / b.block_size]} * q[k] : a[k];
+      const double w = reference::Quantized(b, n, k);
+      const double zp = reference::ZeroPoint(b, n, k);
+      const double scale = reference::Scale(b, n, k);
+      e.y[n] += x * (w - zp) * scale;
+      // Only a float zero point makes w - zp inexact.
+      const bool exact = b.zero_point_kind != ZeroPoints::kFloat;
+      e.magnitude[n] +=
+          std::abs(x * scale) * (exact ? std::abs(w - zp) : w + zp);
+    }
+  }
+  return e;
+}
+
+// Roundings that one output passes, each of at most kUnit of the magnitude:
+// int8: zero point (2), a's scale, b's scale, one addition a block.
+// float: zero point, product and addition of each k of a block, b's scale (2),
+// one addition a block. Targets without FMA round products apart.
+double RoundingCount(const BlockQuantMatrix& b, QGemmMode mode) {
+  const double blocks = static_cast<double>(b.blocks());
+  const double bs = static_cast<double>(std::min(b.k, b.block_size));
+  return mode == QGemmMode::kInt8Activations ? blocks + 5 : blocks + bs + 5;
+}
+
+std::vector<float> Product(ThreadPool& pool, const float* a, size_t lda,
+                           size_t m, const BlockQuantMatrix& b,
+                           const float* bias, QGemmMode mode) {
+  const size_t ldc = b.n + 3;
+  std::vector<float> c(m * ldc, 123.0f);
+  AlignedBuffer scratch =
+      std::move(AlignedBuffer::Allocate(
+                    QGemmScratchBytes(m, b, mode, pool.size()), "scratch")
+                    .value());
+  QGemm(pool, a, lda, m, b, bias, c.data(), ldc, mode, scratch.data());
+  std::vector<float> packed;
+  for (size_t r = 0; r < m; ++r) {
+    for (size_t n = 0; n < b.n; ++n) packed.push_back(c[r * ldc + n]);
+    for (size_t n = b.n; n < ldc; ++n) EXPECT_EQ(c[r * ldc + n], 123.0f);
+  }
+  return packed;
+}
+
+bool SameBits(const float* x, const float* y, size_t count) {
+  return std::memcmp(x, y, count * sizeof *x) == 0;
+}
+
+class QGemmTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { ASSERT_TRUE(ForceTarget(GetParam()).ok()); }
+  void TearDown() override { ASSERT_TRUE(ForceTarget("").ok()); }
+
+  void CheckCase(const MatrixCase& c, size_t m, QGemmMode mode) {
+    SCOPED_TRACE(testing::Message()
+                 << "n " << c.n << " k " << c.k << " bits " << c.bits << " bs "
+                 << c.block_size << " zp " << static_cast<int>(c.zero_points)
+                 << " scales " << Name(c.scale_dtype) << " m " << m << " mode "
+                 << static_cast<int>(mode));
+    RandomMatrix b = MakeRandomMatrix(c, rng_);
+    const size_t lda = c.k + 1;
+    // Exactly up to the last element: reading lda * m would be too far.
+    const GuardedBytes memory =
+        Guard(RandomFloats((m - 1) * lda + c.k, -2, 2, rng_));
+    const auto* a = reinterpret_cast<const float*>(memory.data());
+    const std::vector<float> bias = RandomFloats(c.n, -1, 1, rng_);
+    const bool with_bias = rng_() % 2;
+    const float* add = with_bias ? bias.data() : nullptr;
+    const std::vector<float> y = Product(one_, a, lda, m, b.view, add, mode);
+    for (size_t r = 0; r < m; r += 1 + m / 3) {
+      const Expected e = Oracle(a + r * lda, b.view, mode);
+      for (size_t n = 0; n < c.n; ++n) {
+        const double offset = add ? double{add[n]} : 0.0;
+        const double bound = (RoundingCount(b.view, mode) + 1) * kUnit *
+                             (e.magnitude[n] + std::abs(offset)) * (1 + 1e-3);
+        ASSERT_NEAR(y[r * c.n + n], e.y[n] + offset, bound)
+            << "row " << r << " column " << n;
+      }
+    }
+    EXPECT_EQ(y, Product(three_, a, lda, m, b.view, add, mode)) << "3 threads";
+    for (size_t r = 0; r < m; r += 1 + m / 2) {
+      const std::vector<float> row =
+          Product(one_, a + r * lda, lda, 1, b.view, add, mode);
+      EXPECT_TRUE(SameBits(row.data(), y.data() + r * c.n, c.n)) << "alone";
+      const size_t some = std::min<size_t>(m - r, 1 + rng_() % 9);
+      const std::vector<float> rows =
+          Product(three_, a + r * lda, lda, some, b.view, add, mode);
+      EXPECT_TRUE(SameBits(rows.data(), y.data() + r * c.n, rows.size()))
+          << some << " rows";
+    }
+  }
+
+  std::mt19937 rng_{20};
+  ThreadPool one_{1}, three_{3};
+};
+
+constexpr QGemmMode kModes[] = {QGemmMode::kFloat32Activations,
+                                QGemmMode::kInt8Activations};
+constexpr ZeroPoints kZeroPoints[] = {ZeroPoints::kNone, ZeroPoints::kPacked,
+                                      ZeroPoints::kFloat};
+constexpr DType kScaleTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
+
+TEST_P(QGemmTest, AgreesWithTheOracleWithinItsRoundings) {
+  constexpr size_t kSizes[] = {1, 2, 3, 15, 16, 17, 33};
+  size_t turn = 0;
+  for (int bits : {2, 4, 8}) {
+    for (size_t bs : {16, 32, 64, 128, 256}) {
+      for (ZeroPoints zp : kZeroPoints) {
+        for (DType dtype : kScaleTypes) {
+          for (size_t k : {size_t{1}, bs - 1, bs, 2 * bs + 1, 5 * bs - 3}) {
+            for (QGemmMode mode : kModes) {
+              // Steps that are coprime to 7: all pairs of sizes occur.
+              const size_t n = kSizes[turn % 7];
+              const size_t m = kSizes[turn / 7 * 3 % 7];
+              ++turn;
+              CheckCase({n, k, bits, bs, zp, dtype}, m, mode);
+              if (HasFatalFailure()) return;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// More than one chunk of 256 words, more than one block of 128 rows.
+TEST_P(QGemmTest, LongRowsAndManyRowsAgreeToo) {
+  for (int bits : {2, 4, 8}) {
+    for (QGemmMode mode : kModes) {
+      for (ZeroPoints zp : kZeroPoints) {
+        CheckCase({19, 4999, bits, 32, zp, DType::kF32}, 5, mode);
+      }
+      CheckCase({35, 200, bits, 32, ZeroPoints::kPacked, DType::kF16}, 261,
+                mode);
+      CheckCase({200, 4864, bits, 16, ZeroPoints::kPacked, DType::kBF16}, 1,
+                mode);
+    }
+  }
+}
+
+// The widest values: any saturation of an int16 or int8 step would show.
+TEST_P(QGemmTest, ExtremeValuesDoNotSaturate) {
+  for (int bits : {2, 4, 8}) {
+    for (uint8_t byte : {0x00, 0xFF, 0x80, 0x7F}) {
+      for (float sign : {1.0f, -1.0f}) {
+        const size_t n = 16, k = 256;
+        const std::vector<uint8_t> bytes(n * k * bits / 8, byte);
+        const std::vector<float> scales(n, 1.0f), a(k, sign * 127.0f);
+        BlockQuantMatrix b = {.n = n,
+                              .k = k,
+                              .bits = bits,
+                              .block_size = 256,
+                              .b = bytes.data(),
+                              .scales = scales.data()};
+        const std::vector<float> y = Product(one_, a.data(), k, 1, b, nullptr,
+                                             QGemmMode::kInt8Activations);
+        const Expected e = Oracle(a.data(), b, QGemmMode::kInt8Activations);
+        // All integers here are below 2^24: the result is exact.
+        for (size_t i = 0; i < n; ++i) EXPECT_EQ(y[i], e.y[i]);
+      }
+    }
+  }
+}
+
+TEST_P(QGemmTest, NonFiniteActivationsStayVisibleInTheirRowOnly) {
+  RandomMatrix b =
+      MakeRandomMatrix({17, 70, 4, 32, ZeroPoints::kNone, DType::kF32}, rng_);
+  for (float bad : {std::numeric_limits<float>::infinity(),
+                    -std::numeric_limits<float>::infinity(),
+                    std::numeric_limits<float>::quiet_NaN()}) {
+    for (QGemmMode mode : kModes) {
+      std::vector<float> a = RandomFloats(3 * 70, -1, 1, rng_);
+      a[70 + 40] = bad;
+      const std::vector<float> y =
+          Product(one_, a.data(), 70, 3, b.view, nullptr, mode);
+      for (size_t n = 0; n < 17; ++n) {
+        EXPECT_TRUE(std::isfinite(y[n]));
+        EXPECT_TRUE(std::isfinite(y[34 + n]));
+        // 0 * inf is NaN, w * inf is infinite: no finite answer either way.
+        EXPECT_FALSE(std::isfinite(y[17 + n]));
+      }
+    }
+  }
+}
+
+TEST_P(QGemmTest, TinyAndZeroBlocksGiveFiniteResults) {
+  RandomMatrix b =
+      MakeRandomMatrix({16, 64, 4, 32, ZeroPoints::kNone, DType::kF32}, rng_);
+  for (float value : {0.0f, 1e-45f, 1e-38f, 3e-37f}) {
+    const std::vector<float> a(64, value);
+    const std::vector<float> y = Product(one_, a.data(), 64, 1, b.view, nullptr,
+                                         QGemmMode::kInt8Activations);
+    // At most 64 columns of |w| <= 8 * 0.1 each.
+    for (float v : y) EXPECT_LE(std::abs(v), value * 64 * 0.8);
+  }
+}
+
+TEST(QGemm, NoRowsIsNoWork) {
+  ThreadPool pool(2);
+  std::mt19937 rng(1);
+  RandomMatrix b =
+      MakeRandomMatrix({16, 64, 4, 32, ZeroPoints::kNone, DType::kF32}, rng);
+  QGemm(pool, nullptr, 64, 0, b.view, nullptr, nullptr, 16,
+        QGemmMode::kInt8Activations, nullptr);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, QGemmTest, testing::ValuesIn(UsableTargets()),
+                         [](const auto& target) { return target.param; });
+
+}  // namespace
+}  // namespace slm

@@ -1,0 +1,11 @@
+slm_test(quant_test
+  SOURCES quant/qgemm_test.cc
+  LINKS slm_quant)
+
+# Figures, not checks: prints GB/s and GOPS of each SIMD target.
+if(benchmark_FOUND)
+  add_executable(kernel_benchmark quant/qgemm_benchmark.cc)
+  target_link_libraries(kernel_benchmark PRIVATE slm_quant
+    benchmark::benchmark)
+  slm_warnings(kernel_benchmark)
+endif()
