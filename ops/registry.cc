@@ -8,7 +8,8 @@ namespace slm {
 
 std::span<const std::span<const OpDef>> OpFamilies() {
   static const std::span<const OpDef> kFamilies[] = {
-      ControlOps(), ElementwiseOps(), InternalOps(),
+      ControlOps(), ElementwiseOps(), CompareOps(),
+      UnaryOps(),   ActivationOps(),  InternalOps(),
   };
   return kFamilies;
 }
