@@ -91,7 +91,7 @@ void Candidates::Reset(std::span<const float> scores) {
 std::span<const Candidate> Candidates::Top(size_t count) {
   count = std::min(count, scores_.size());
   if (count > sorted_) {
-    if (count > entries_.size()) Gather(count);
+    if (count >= kRadixSize || count > entries_.size()) Gather(count);
     SortTo(count);
   }
   return {entries_.data(), sorted_};
@@ -101,7 +101,7 @@ std::span<const Candidate> Candidates::Top(size_t count) {
 // entries reach, unless blocks hold no number at all. For counts near the
 // number of blocks it is a poor one.
 void Candidates::Gather(size_t count) {
-  if (count > block_max_.size() / 4 * 3) {
+  if (count >= kRadixSize || count > block_max_.size() / 4 * 3) {
     SortAll();
     return;
   }

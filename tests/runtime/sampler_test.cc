@@ -142,13 +142,13 @@ TEST(Sampler, MinPLooksAtTheDistributionAfterTemperature) {
 }
 
 TEST(Sampler, FullSamplingOfALargeVocabularyHasTheRightShares) {
-  // 10 tokens share half of the probability, 90000 the other half.
-  std::vector<float> logits(90010, std::log(0.5f / 90000));
-  for (size_t i = 0; i < 10; ++i) logits[i * 9000 + 5] = std::log(0.05f);
-  constexpr int kDraws = 2000;
+  // 10 tokens share half of the probability, 9000 the other half.
+  std::vector<float> logits(9010, std::log(0.5f / 9000));
+  for (size_t i = 0; i < 10; ++i) logits[i * 900 + 5] = std::log(0.05f);
+  constexpr int kDraws = 1000;
   const std::vector<double> shares = Shares(Sampling(0, 1), logits, kDraws);
   double heavy = 0;
-  for (size_t i = 0; i < 10; ++i) heavy += shares[i * 9000 + 5];
+  for (size_t i = 0; i < 10; ++i) heavy += shares[i * 900 + 5];
   EXPECT_NEAR(heavy, 0.5, 5 * std::sqrt(0.25 / kDraws));
 }
 
