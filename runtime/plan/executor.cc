@@ -142,8 +142,9 @@ Status Executor::RunStep(size_t index, const Batch* batch, bool dry) {
   return OkStatus();
 }
 
-bool Executor::StaysDry(const OpContext& context) const {
+bool Executor::StaysDry(const Step& step, const OpContext& context) const {
   for (const TensorView* input : context.inputs) {
+    if (step.op->traits & kShapeOnly) break;
     if (input && !input->data && input->Count() > 0) return true;
   }
   for (const TensorView& output : context.outputs) {
@@ -155,7 +156,7 @@ bool Executor::StaysDry(const OpContext& context) const {
 Status Executor::Compute(const Step& step, OpContext* context, bool dry) {
   SLM_RETURN_IF_ERROR(step.op->infer(*context));
   const bool no_data =
-      dry && ((step.op->traits & kSequence) || StaysDry(*context));
+      dry && ((step.op->traits & kSequence) || StaysDry(step, *context));
   for (size_t i = 0; i < outputs_.size(); ++i) {
     SLM_RETURN_IF_ERROR(Place(step, *context, i, no_data));
   }
