@@ -8,8 +8,16 @@ namespace slm {
 
 std::span<const std::span<const OpDef>> OpFamilies() {
   static const std::span<const OpDef> kFamilies[] = {
-      ControlOps(), ElementwiseOps(), InternalOps(),   NormOps(),
-      SoftmaxOps(), MatMulOps(),      MatMulNBitsOps(),
+      ControlOps(),
+      ElementwiseOps(),
+      CompareOps(),
+      UnaryOps(),
+      ActivationOps(),
+      NormOps(),
+      SoftmaxOps(),
+      MatMulOps(),
+      MatMulNBitsOps(),
+      InternalOps(),
   };
   return kFamilies;
 }

@@ -56,18 +56,27 @@ std::string Fill(const std::string& pattern, const std::string& number) {
   return pattern.substr(0, at) + number + pattern.substr(at + 2);
 }
 
-// The output that carries on what an input brought in, "" if there is none.
-std::string PresentName(const std::string& past, const DecoderNames& names) {
-  const std::pair<std::string, std::string> pairs[] = {
+struct StatePattern {
+  std::string past, present;
+};
+
+// Inputs that carry state, and the outputs that carry it on. Only keys and
+// values have names of the config's choice.
+std::vector<StatePattern> StatePatterns(const DecoderNames& names) {
+  return {
       {names.past_key, names.present_key},
       {names.past_value, names.present_value},
       {"past_conv.%d", "present_conv.%d"},
       {"past_key_values.%d.conv_state", "present.%d.conv_state"},
       {"past_key_values.%d.recurrent_state", "present.%d.recurrent_state"},
   };
-  for (const auto& [pattern, present] : pairs) {
-    const std::string number = MatchNumber(past, pattern);
-    if (!number.empty()) return Fill(present, number);
+}
+
+// The output that carries on what an input brought in, "" if there is none.
+std::string PresentName(const std::string& past, const DecoderNames& names) {
+  for (const StatePattern& pattern : StatePatterns(names)) {
+    const std::string number = MatchNumber(past, pattern.past);
+    if (!number.empty()) return Fill(pattern.present, number);
   }
   return "";
 }
@@ -91,6 +100,14 @@ DType IntTypeOf(const Graph& graph, ValueId id) {
 }
 
 }  // namespace
+
+int64_t StateLayerOf(const std::string& input, const DecoderNames& names) {
+  for (const StatePattern& pattern : StatePatterns(names)) {
+    const std::string number = MatchNumber(input, pattern.past);
+    if (!number.empty() && number.size() < 10) return std::stoll(number);
+  }
+  return -1;
+}
 
 Session::Session(const Plan& plan, const DecoderSpec& spec, ThreadPool& threads,
                  const SessionOptions& options)

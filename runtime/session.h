@@ -25,8 +25,11 @@ struct DecoderSpec {
   // computed again from its start, so that all keys have the long factors.
   // 0 = never.
   size_t rope_recompute_at = 0;
-  bool can_rewind = true;     // false with recurrent or convolution state
 };
+
+// The layer of a graph input that carries state ("past_key_values.7.key" ->
+// 7), -1 for other inputs.
+int64_t StateLayerOf(const std::string& input, const DecoderNames& names);
 
 struct SessionOptions {
   DType kv_dtype = DType::kF32;  // kF32, kF16 or kI8; ragged mode

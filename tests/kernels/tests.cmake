@@ -1,0 +1,2 @@
+slm_test(kernels_activation_test
+  SOURCES kernels/activation_test.cc LINKS slm_kernels)
