@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "loader/config.h"
 
+#include <algorithm>
+
 namespace slm {
 namespace {
 
@@ -79,16 +81,20 @@ void ApplyTagFallback(TagIds tags, int64_t vocab_size,
 }  // namespace
 
 void FinishSearch(const std::string& file, const LogSink& log,
-                  int64_t context_length, SearchConfig* search) {
-  if (search->max_length.value > context_length) {
+                  ModelConfig* config) {
+  SearchConfig* search = &config->search;
+  const int64_t context = config->context_length;
+  if (search->max_length.value > context) {
     Log(log, LogLevel::kWarn,
         Format("%s: max_length %lld is over the context of %lld: cut",
                Printable(file, 400).c_str(), Wide(search->max_length.value),
-               Wide(context_length)));
-    search->max_length.value = context_length;
+               Wide(context)));
+    search->max_length.value = context;
   }
-  if (search->top_k.value < 0) search->top_k.value = 0;
-  if (search->chunk_size.value < 0) search->chunk_size.value = 0;
+  // The best 50 of 40 tokens are all of them.
+  search->top_k.value =
+      std::clamp<int64_t>(search->top_k.value, 0, config->vocab_size);
+  search->chunk_size.value = std::max<int64_t>(search->chunk_size.value, 0);
 }
 
 Status FinishConfig(const std::string& file, const LogSink& log,
@@ -126,7 +132,7 @@ Status FinishConfig(const std::string& file, const LogSink& log,
     SLM_RETURN_IF_ERROR(
         CheckDecoderConfig(shown, "model.draft.", *config->draft));
   }
-  FinishSearch(file, log, config->context_length, &config->search);
+  FinishSearch(file, log, config);
   return OkStatus();
 }
 

@@ -142,9 +142,10 @@ Status ReadGenerationSettings(const JsonValue& root, const std::string& file,
 Status FinishConfig(const std::string& file, const LogSink& log,
                     ModelConfig* config);
 
-// Puts the settings within the context's limits; FinishConfig does it, too.
+// Puts config->search within the limits of context and vocabulary; FinishConfig
+// does it, too. For settings that came in later.
 void FinishSearch(const std::string& file, const LogSink& log,
-                  int64_t context_length, SearchConfig* search);
+                  ModelConfig* config);
 
 // What a config can be held against.
 struct GraphFacts {

@@ -112,11 +112,13 @@ class Walker {
   Status Read(const Field& field, const JsonValue& value,
               const std::string& path, int64_t* target) {
     // 50.0 is 50, as in the real runtime; 1.5 is not.
-    const bool whole = value.IsNumber() &&
-                       std::abs(value.Double()) <= kMaxExact &&
-                       value.Double() == std::floor(value.Double());
-    if (!whole) return Wrong(path, value, "an integer");
+    if (!value.IsNumber() || value.Double() != std::floor(value.Double())) {
+      return Wrong(path, value, "an integer");
+    }
     SLM_RETURN_IF_ERROR(Range(field, value, path));
+    if (std::abs(value.Double()) > kMaxExact) {
+      return Wrong(path, value, "a number below 2^53");
+    }
     *target = static_cast<int64_t>(value.Double());
     return OkStatus();
   }

@@ -262,8 +262,7 @@ Result<ModelFolder> OpenFolder(const std::string& model,
   }
   SLM_RETURN_IF_ERROR(ReadExtras(place, options.log, &out));
   // Again, as the weaker files may have brought values.
-  FinishSearch(out.folder, options.log, out.config.context_length,
-               &out.config.search);
+  FinishSearch(out.folder, options.log, &out.config);
   out.tokenizer_path = out.tokenizer_dir + "/tokenizer.json";
   if (!IsFile(out.tokenizer_path)) {
     return NotFound(out.tokenizer_dir, "tokenizer.json");

@@ -169,6 +169,16 @@ std::vector<Field> DecoderFields(const std::string& prefix,
   return fields;
 }
 
+std::vector<Field> SpeculativeFields(SpeculativeConfig* guess) {
+  return {
+      {"speculative.max_draft_tokens", &guess->max_draft_tokens, 1, 16},
+      {"speculative.ngram_size", &guess->ngram_size, 0, 16},
+      {"speculative.ngram_chained_lookup", &guess->ngram_chained_lookup},
+      {"speculative.min_adaptive_k", &guess->min_adaptive_k, 0, 16},
+      {"speculative.cooldown", &guess->cooldown},
+  };
+}
+
 std::vector<Field> ModelFields(const JsonValue& decoder, const JsonValue* draft,
                                ModelConfig* config) {
   std::vector<Field> fields = {
@@ -224,18 +234,9 @@ std::vector<Field> ModelFields(const JsonValue& decoder, const JsonValue* draft,
            &fields);
   }
   Append(SearchFields("search.", &config->search), &fields);
-  SpeculativeConfig* guess = &config->speculative;
-  Append(
-      {
-          {"speculative.max_draft_tokens", &guess->max_draft_tokens, 1, 16},
-          {"speculative.ngram_size", &guess->ngram_size, 0, 16},
-          {"speculative.ngram_chained_lookup", &guess->ngram_chained_lookup},
-          {"speculative.min_adaptive_k", &guess->min_adaptive_k, 0, 16},
-          {"speculative.cooldown", &guess->cooldown},
-          // Sizes of the packaged runtime's batching engine on GPUs.
-          {"engine", Ignored{}},
-      },
-      &fields);
+  Append(SpeculativeFields(&config->speculative), &fields);
+  // Sizes of the packaged runtime's batching engine on GPUs.
+  fields.push_back({"engine", Ignored{}});
   return fields;
 }
 

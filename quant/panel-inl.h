@@ -15,6 +15,7 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "runtime/core/dtype.h"
 #include "runtime/core/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -126,6 +127,45 @@ HWY_INLINE void TransposeWords(const uint8_t* base, size_t stride, size_t rows,
   }
   if (i < bytes) {
     TransposeEdge(base + i, stride, rows, bytes - i, out + i / 4 * kTile);
+  }
+}
+
+// float32 [16] of the 16-bit halves in `word`: shift 0 or 16.
+template <int kShift>
+HWY_INLINE VF32 FloatFromHalves(VU32 word, DType dtype) {
+  const hn::Rebind<uint16_t, DU32> d16;
+  const hn::Rebind<hwy::float16_t, DF32> df16;
+  if (dtype == DType::kBF16) {
+    const VU32 high = kShift ? hn::And(word, hn::Set(DU32(), 0xFFFF0000u))
+                             : hn::ShiftLeft<16>(word);
+    return hn::BitCast(DF32(), high);
+  }
+  const auto half = hn::TruncateTo(d16, hn::ShiftRight<kShift>(word));
+  return hn::PromoteTo(DF32(), hn::BitCast(df16, half));
+}
+
+// out [count][16] float32 = elements [first, first + count) of `rows` rows of
+// a [., stride] tensor of float32, float16 or bfloat16.
+HWY_INLINE void TurnFloats(const void* data, DType dtype, size_t row,
+                           size_t rows, size_t stride, size_t first,
+                           size_t count, uint32_t* HWY_RESTRICT words,
+                           uint32_t* HWY_RESTRICT out) {
+  const size_t size = BytesFor(dtype, 1);
+  const auto* base =
+      static_cast<const uint8_t*>(data) + (row * stride + first) * size;
+  if (dtype == DType::kF32) {
+    return TransposeWords(base, stride * size, rows, count * size,
+                          /*prefetch=*/false, out);
+  }
+  TransposeWords(base, stride * size, rows, count * size, /*prefetch=*/false,
+                 words);
+  for (size_t i = 0; i < count; i += 2) {
+    for (size_t n = 0; n < kTile; n += kLanes) {
+      const VU32 word = LoadWords(words + i / 2 * kTile + n);
+      StoreFloats(FloatFromHalves<0>(word, dtype), out + i * kTile + n);
+      if (i + 1 == count) continue;
+      StoreFloats(FloatFromHalves<16>(word, dtype), out + (i + 1) * kTile + n);
+    }
   }
 }
 

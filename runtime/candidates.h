@@ -40,8 +40,9 @@ class Candidates {
 
  private:
   void Gather(size_t count);
+  void SortTo(size_t count);
   void GatherAtLeast(float threshold);
-  void GatherAll();
+  void SortAll();
 
   std::span<const float> scores_;
   float max_ = 0;
@@ -50,6 +51,7 @@ class Candidates {
   // entries_[0, sorted_) are in order; the rest of entries_ is not, and is
   // smaller than those; what is not in entries_ is below floor_.
   std::vector<Candidate> entries_;
+  std::vector<Candidate> swap_;  // scratch of SortAll
   size_t sorted_ = 0;
   float floor_ = 0;
 };

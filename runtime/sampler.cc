@@ -10,16 +10,6 @@
 namespace slm {
 namespace {
 
-// Sampling from everything: above this vocabulary size by buckets, up to it by
-// the same ordered walk as a nucleus.
-constexpr size_t kOrderedVocab = 4096;
-// Buckets of 1/8 nat. What is 32 nats below the best has less than 2^-46 of
-// its probability: 151936 such tokens together stay below 2^-28, less than
-// one unit in the last place of the float sums of the ordered walk.
-constexpr float kNats = 32;
-constexpr size_t kBucketsPerNat = 8;
-constexpr size_t kBuckets = 32 * kBucketsPerNat;
-
 // ONNX Runtime GenAI sorts 16, 64, 256, ... candidates; see NucleusSize.
 constexpr size_t kFirstStage = 16;
 constexpr size_t kStageGrowth = 4;
@@ -80,9 +70,6 @@ Result<int32_t> Sampler::Choose(std::span<const float> logits) {
                  logits.size());
   }
   if (top_k_ > 1) return ChooseAmongTopK();
-  if (top_p_ >= 1 && min_p_ == 0 && logits.size() > kOrderedVocab) {
-    return ChooseFromAll(logits);
-  }
   return ChooseFromNucleus(logits.size());
 }
 
@@ -173,50 +160,6 @@ int32_t Sampler::Draw(std::span<const Candidate> kept) {
   const float inverse = 1.0f / sum;
   for (float& w : weights_) w *= inverse;
   return kept[SampleIndex(weights_, random_)].id;
-}
-
-// Descending order matters to the draw only around the drawn point: the row is
-// summed by buckets of equal distance from the best, and the one bucket that
-// the point falls into is sorted. Sums are in double, so the point differs
-// from that of the ordered walk by some 1e-8 of the probability.
-int32_t Sampler::ChooseFromAll(std::span<const float> logits) {
-  double sums[kBuckets] = {};
-  const auto bucket_of = [this](float score) {
-    const float nats = (candidates_.max() - score) * inverse_temperature_;
-    // NaN compares false and ends up outside, too.
-    return nats < kNats ? static_cast<size_t>(nats * kBucketsPerNat) : kBuckets;
-  };
-  for (const float score : logits) {
-    const size_t b = bucket_of(score);
-    if (b < kBuckets) sums[b] += static_cast<double>(Weight(score));
-  }
-  double total = 0;
-  for (const double s : sums) total += s;
-  double left = Canonical(random_) * total;
-  size_t bucket = 0;
-  size_t last = 0;  // the last bucket that is not empty
-  for (; bucket < kBuckets; ++bucket) {
-    if (sums[bucket] == 0) continue;
-    last = bucket;
-    if (left <= sums[bucket]) break;
-    left -= sums[bucket];
-  }
-  if (bucket == kBuckets) {  // rounding went past the end
-    bucket = last;
-    left = total;
-  }
-  drawn_.clear();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (bucket_of(logits[i]) == bucket) {
-      drawn_.push_back({logits[i], static_cast<int32_t>(i)});
-    }
-  }
-  std::sort(drawn_.begin(), drawn_.end(), Better);
-  for (const Candidate& c : drawn_) {
-    left -= static_cast<double>(Weight(c.score));
-    if (left <= 0) return c.id;
-  }
-  return drawn_.back().id;
 }
 
 }  // namespace slm

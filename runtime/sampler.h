@@ -39,7 +39,6 @@ class Sampler {
  private:
   int32_t ChooseAmongTopK();
   int32_t ChooseFromNucleus(size_t vocab);
-  int32_t ChooseFromAll(std::span<const float> logits);
 
   float Weight(float score) const;
   size_t NucleusSize(size_t vocab);
@@ -53,8 +52,7 @@ class Sampler {
   float inverse_temperature_;
   std::mt19937 random_;
   Candidates candidates_;
-  std::vector<float> weights_;    // of the candidates, best first
-  std::vector<Candidate> drawn_;  // the bucket of ChooseFromAll
+  std::vector<float> weights_;  // of the candidates, best first
 };
 
 }  // namespace slm

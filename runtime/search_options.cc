@@ -113,7 +113,8 @@ Status Validate(const SearchOptions& o, int64_t vocab_size,
   SLM_RETURN_IF_ERROR(CheckInts({
       {"max_length", o.max_length, 1, context_length},
       {"min_length", o.min_length, 0, kMax},
-      {"top_k", o.top_k, 0, vocab_size},
+      // The default 50 must not stop a small model that does not sample.
+      {"top_k", o.top_k, 0, IsGreedy(o) ? kMax : vocab_size},
       {"no_repeat_ngram_size", o.no_repeat_ngram_size, 0, kMax},
       {"seed", o.seed, -1, std::numeric_limits<uint32_t>::max()},
       {"top_logprobs", o.top_logprobs, -1, kMaxTopLogprobs},

@@ -198,27 +198,45 @@ class RowProof {
 
 }  // namespace
 
-Result<std::vector<Shape>> ShapesFor(const Plan& plan,
-                                     const std::vector<ValueId>& token_inputs,
-                                     int64_t tokens) {
-  ThreadPool threads(1);
-  Executor executor(plan, threads);
+namespace {
+
+// Dry run with `tokens` new tokens of one sequence; gives the peak bytes.
+Result<size_t> DryRun(const Plan& plan,
+                      const std::vector<ValueId>& token_inputs, int64_t tokens,
+                      Executor* executor) {
   for (ValueId id : token_inputs) {
     HeldTensor tensor;
     tensor.view.dtype = plan.graph->values[id].dtype.value_or(DType::kI64);
     tensor.view.shape = id == plan.row_selection ? Shape{tokens}
                                                  : Shape{1, tokens};
-    executor.Feed(id, std::move(tensor));
+    executor->Feed(id, std::move(tensor));
   }
   const BatchSequence sequence{0, static_cast<size_t>(tokens), 0, 0, {}};
   const Batch batch{{&sequence, 1}};
-  SLM_ASSIGN_OR_RETURN(const size_t peak, executor.Measure(&batch));
-  (void)peak;
+  return executor->Measure(&batch);
+}
+
+}  // namespace
+
+Result<std::vector<Shape>> ShapesFor(const Plan& plan,
+                                     const std::vector<ValueId>& token_inputs,
+                                     int64_t tokens) {
+  ThreadPool threads(1);
+  Executor executor(plan, threads);
+  SLM_RETURN_IF_ERROR(DryRun(plan, token_inputs, tokens, &executor).status());
   std::vector<Shape> shapes;
   for (size_t i = 0; i < plan.graph->values.size(); ++i) {
     shapes.push_back(executor.ValueOf(static_cast<ValueId>(i)).shape);
   }
   return shapes;
+}
+
+Result<size_t> ActivationBytesFor(const Plan& plan,
+                                  const std::vector<ValueId>& token_inputs,
+                                  int64_t tokens) {
+  ThreadPool threads(1);
+  Executor executor(plan, threads);
+  return DryRun(plan, token_inputs, tokens, &executor);
 }
 
 Result<std::string> WhyNotRowwise(const Plan& plan,

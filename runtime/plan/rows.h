@@ -20,6 +20,11 @@ Result<std::vector<Shape>> ShapesFor(const Plan& plan,
                                      const std::vector<ValueId>& token_inputs,
                                      int64_t tokens);
 
+// Peak bytes of activations and scratch for that many new tokens; dry.
+Result<size_t> ActivationBytesFor(const Plan& plan,
+                                  const std::vector<ValueId>& token_inputs,
+                                  int64_t tokens);
+
 // Empty if the plan is row-wise, else the reason why it is not. Works on the
 // shapes for two numbers of tokens: the axis that differs is the token axis.
 Result<std::string> WhyNotRowwise(const Plan& plan,

@@ -1,2 +1,4 @@
 slm_test(kernels_activation_test
   SOURCES kernels/activation_test.cc LINKS slm_kernels)
+slm_test(gemm_test
+  SOURCES kernels/gemm_test.cc LINKS slm_kernels)

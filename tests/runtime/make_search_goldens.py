@@ -2,17 +2,73 @@
 # SPDX-License-Identifier: MIT
 """Writes tests/data/search_goldens.txt: tokens that ONNX Runtime GenAI chooses.
 
-    python make_search_goldens.py MODEL_FOLDER > tests/data/search_goldens.txt
+    python make_search_goldens.py > tests/data/search_goldens.txt
 
-The model gives the vocabulary and the EOS ids only: every row of logits is
-replaced by the one that logits_row() makes, which search_golden_test.cc makes
-again bit for bit (integer arithmetic and exact or single-rounded float32).
+The model is a stub: every row of its logits is replaced by the one that
+logits_row() makes, which search_golden_test.cc makes again bit for bit
+(integer arithmetic and exact or single-rounded float32).
 """
 import json
-import sys
+import tempfile
 
 import numpy as np
+import onnx
 import onnxruntime_genai as og
+from onnx import TensorProto, helper
+
+EOS = [13, 11]
+
+
+def stub_model(folder, vocab):
+    """A decoder with one layer of past and logits that are all zero."""
+    def tensor(name, dtype, shape):
+        return helper.make_tensor_value_info(name, dtype, shape)
+
+    def constant(name, values):
+        return helper.make_tensor(name, TensorProto.INT64, [len(values)],
+                                  values)
+
+    past = ["batch", 1, "past", 8]
+    total = ["batch", 1, "total", 8]
+    nodes = [
+        helper.make_node("Shape", ["input_ids"], ["ids_shape"]),
+        helper.make_node("Concat", ["ids_shape", "vocab"], ["logits_shape"],
+                         axis=0),
+        helper.make_node("ConstantOfShape", ["logits_shape"], ["logits"]),
+        helper.make_node("Gather", ["ids_shape", "zero"], ["batch"], axis=0),
+        helper.make_node("Gather", ["ids_shape", "one"], ["new"], axis=0),
+        helper.make_node("Concat", ["batch", "one", "new", "eight"],
+                         ["new_shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["new_shape"], ["new_past"]),
+    ]
+    for kind in ("key", "value"):
+        nodes.append(helper.make_node(
+            "Concat", [f"past_key_values.0.{kind}", "new_past"],
+            [f"present.0.{kind}"], axis=2))
+    graph = helper.make_graph(
+        nodes, "stub",
+        [tensor("input_ids", TensorProto.INT64, ["batch", "new"])] +
+        [tensor(f"past_key_values.0.{k}", TensorProto.FLOAT, past)
+         for k in ("key", "value")],
+        [tensor("logits", TensorProto.FLOAT, ["batch", "new", vocab])] +
+        [tensor(f"present.0.{k}", TensorProto.FLOAT, total)
+         for k in ("key", "value")],
+        [constant("vocab", [vocab]), constant("zero", [0]),
+         constant("one", [1]), constant("eight", [8])])
+    model = helper.make_model(graph, ir_version=8,
+                              opset_imports=[helper.make_opsetid("", 17)])
+    onnx.save(model, f"{folder}/model.onnx")
+    config = {
+        "model": {
+            "context_length": 256, "eos_token_id": EOS, "pad_token_id": 11,
+            "type": "decoder", "vocab_size": vocab,
+            "decoder": {"filename": "model.onnx", "head_size": 8,
+                        "num_key_value_heads": 1, "num_hidden_layers": 1,
+                        "session_options": {"provider_options": []}}},
+        "search": {"max_length": 256, "top_k": 50, "top_p": 1.0}}
+    with open(f"{folder}/genai_config.json", "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    return og.Model(folder)
 
 
 def logits_row(step, beam, vocab):
@@ -81,11 +137,32 @@ def cases():
                    no_repeat_ngram_size=2)
 
 
+def small_cases():
+    """Up to 64 tokens the peer's nucleus is exact."""
+    for temperature in (0.3, 1.0, 3.0):
+        for top_p in (0.2, 0.6, 0.95, 1.0):
+            yield dict(name="small vocabulary", do_sample=1, max_length=43,
+                       top_k=0, top_p=top_p, temperature=temperature,
+                       random_seed=11)
+
+
+def large_cases():
+    """Vocabulary of a real model: other paths of selection, and of ours."""
+    for temperature in (0.3, 1.0, 3.0):
+        for top_k, top_p in ((0, 0.9), (0, 1.0), (50, 0.9), (0, 0.3), (50, 1.0),
+                             (3000, 1.0)):
+            yield dict(name="large vocabulary", do_sample=1, max_length=15,
+                       top_k=top_k, top_p=top_p, temperature=temperature,
+                       random_seed=11)
+    yield dict(name="large vocabulary", num_beams=4, num_return_sequences=2,
+               max_length=15)
+
+
 PROMPT = [5, 6, 7, 6, 7, 9, 5]
 BOOLS = ("do_sample", "early_stopping")
 
 
-def run(model, eos, vocab, case):
+def run(model, vocab, case):
     options = {k: v for k, v in case.items()
                if k not in ("name", "fixed", "keep_eos", "salt")}
     for key in BOOLS:
@@ -104,9 +181,9 @@ def run(model, eos, vocab, case):
                                     b, vocab) for b in range(beams)])
         # keep_eos 0: never chosen; 1: as drawn; 2: often, for beams.
         if not case.get("keep_eos"):
-            rows[:, eos] = -100
+            rows[:, EOS] = -100
         elif case["keep_eos"] == 2 and step % 3 == 1:
-            rows[step % beams, eos[0]] = 10.5
+            rows[step % beams, EOS[0]] = 10.5
         generator.set_logits(rows.astype(np.float32).reshape(shape))
         generator.generate_next_token()
         step += 1
@@ -116,21 +193,20 @@ def run(model, eos, vocab, case):
 
 
 def main():
-    folder = sys.argv[1]
-    with open(f"{folder}/genai_config.json", encoding="utf-8") as file:
-        config = json.load(file)["model"]
-    eos = config["eos_token_id"]
-    vocab = config["vocab_size"]
-    model = og.Model(folder)
     print(f"# onnxruntime-genai {og.__version__}, numpy {np.__version__}")
-    print("# python make_search_goldens.py qwen3-tied/onnx-fp32")
-    print(f"vocab={vocab} eos={','.join(map(str, eos))} "
-          f"prompt={','.join(map(str, PROMPT))}")
-    for case in cases():
-        steps, sequences = run(model, eos, vocab, case)
-        keys = " ".join(f"{k}={v}" for k, v in case.items() if k != "name")
-        text = "|".join(",".join(map(str, s)) for s in sequences)
-        print(f"{case['name']}: {keys} steps={steps} tokens={text}")
+    print("# python make_search_goldens.py")
+    for vocab, list_cases in ((640, cases), (64, small_cases),
+                              (151936, large_cases)):
+        print(f"vocab={vocab} eos={','.join(map(str, EOS))} "
+              f"prompt={','.join(map(str, PROMPT))}")
+        with tempfile.TemporaryDirectory() as folder:
+            model = stub_model(folder, vocab)
+            for case in list_cases():
+                steps, sequences = run(model, vocab, case)
+                keys = " ".join(f"{k}={v}" for k, v in case.items()
+                                if k != "name")
+                text = "|".join(",".join(map(str, s)) for s in sequences)
+                print(f"{case['name']}: {keys} steps={steps} tokens={text}")
 
 
 main()

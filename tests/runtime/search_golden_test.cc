@@ -91,71 +91,70 @@ void FillRow(uint32_t step, uint32_t beam, std::span<float> row) {
 
 struct Golden {
   std::string name;
+  size_t vocab = 0;
+  Tokens eos, prompt;
   Keys keys;
   std::vector<Tokens> tokens;
 };
 
-struct Goldens {
-  size_t vocab = 0;
-  Tokens eos, prompt;
-  std::vector<Golden> cases;
-};
-
-Goldens Load() {
-  Goldens goldens;
+std::vector<Golden> Load() {
+  std::vector<Golden> goldens;
   auto text = ReadFile(std::string(SLM_TEST_DATA_DIR) + "/search_goldens.txt");
   EXPECT_TRUE(text.ok()) << text.status().message();
   if (!text.ok()) return goldens;
+  Golden common;
   for (const std::string& line : Split(*text, '\n')) {
     if (line.empty() || line[0] == '#') continue;
     Keys keys = ParseKeys(line);
     if (keys.count("vocab") != 0) {
-      goldens.vocab = static_cast<size_t>(std::stoi(keys["vocab"]));
-      goldens.eos = ParseTokens(keys["eos"]);
-      goldens.prompt = ParseTokens(keys["prompt"]);
+      common.vocab = static_cast<size_t>(std::stoi(keys["vocab"]));
+      common.eos = ParseTokens(keys["eos"]);
+      common.prompt = ParseTokens(keys["prompt"]);
       continue;
     }
-    Golden golden{.name = line, .keys = keys, .tokens = {}};
+    Golden golden = common;
+    golden.name = line;
     for (const std::string& t : Split(keys["tokens"], '|')) {
       golden.tokens.push_back(ParseTokens(t));
     }
-    goldens.cases.push_back(std::move(golden));
+    golden.keys = std::move(keys);
+    goldens.push_back(std::move(golden));
   }
   return goldens;
 }
 
 // The rows [num_beams, V] of one step as the script makes them.
-std::vector<float> Rows(const Goldens& goldens, const Keys& keys,
-                        uint32_t step) {
-  const size_t beams = static_cast<size_t>(Number(keys, "num_beams", 1));
-  const int keep_eos = static_cast<int>(Number(keys, "keep_eos", 0));
-  std::vector<float> rows(beams * goldens.vocab);
+std::vector<float> Rows(const Golden& golden, uint32_t step) {
+  const size_t beams = static_cast<size_t>(Number(golden.keys, "num_beams", 1));
+  const int keep_eos = static_cast<int>(Number(golden.keys, "keep_eos", 0));
+  std::vector<float> rows(beams * golden.vocab);
   for (size_t b = 0; b < beams; ++b) {
-    const auto row = std::span(rows).subspan(b * goldens.vocab, goldens.vocab);
-    const uint32_t salt = static_cast<uint32_t>(Number(keys, "salt", 0)) * 100;
-    FillRow(salt + (Number(keys, "fixed", 0) != 0 ? 0 : step),
+    const auto row = std::span(rows).subspan(b * golden.vocab, golden.vocab);
+    const uint32_t salt =
+        static_cast<uint32_t>(Number(golden.keys, "salt", 0)) * 100;
+    FillRow(salt + (Number(golden.keys, "fixed", 0) != 0 ? 0 : step),
             static_cast<uint32_t>(b), row);
     if (keep_eos == 0) {
-      for (const int32_t id : goldens.eos) row[id] = -100;
+      for (const int32_t id : golden.eos) row[id] = -100;
     } else if (keep_eos == 2 && step % 3 == 1 && step % beams == b) {
-      row[goldens.eos[0]] = 10.5f;
+      row[golden.eos[0]] = 10.5f;
     }
   }
   return rows;
 }
 
 TEST(SearchGoldens, SampledAndGreedyTokensAreThoseOfOnnxRuntimeGenAi) {
-  const Goldens goldens = Load();
+  const std::vector<Golden> goldens = Load();
   size_t count = 0;
-  for (const Golden& golden : goldens.cases) {
+  for (const Golden& golden : goldens) {
     if (golden.keys.count("num_beams") != 0) continue;
     SCOPED_TRACE(golden.name);
-    auto search = Search::Create(OptionsOf(golden.keys, goldens.eos),
-                                 static_cast<int64_t>(goldens.vocab), 256, 0);
+    auto search = Search::Create(OptionsOf(golden.keys, golden.eos),
+                                 static_cast<int64_t>(golden.vocab), 256, 0);
     ASSERT_TRUE(search.ok()) << search.status().message();
-    ASSERT_TRUE(search->AppendPrompt(goldens.prompt).ok());
+    ASSERT_TRUE(search->AppendPrompt(golden.prompt).ok());
     for (uint32_t step = 0; search->finish() == Finish::kNone; ++step) {
-      std::vector<float> rows = Rows(goldens, golden.keys, step);
+      std::vector<float> rows = Rows(golden, step);
       ASSERT_TRUE(search->Next(rows).ok());
     }
     const auto tokens = search->history().tokens();
@@ -166,18 +165,18 @@ TEST(SearchGoldens, SampledAndGreedyTokensAreThoseOfOnnxRuntimeGenAi) {
 }
 
 TEST(SearchGoldens, BeamsAreThoseOfOnnxRuntimeGenAi) {
-  const Goldens goldens = Load();
+  const std::vector<Golden> goldens = Load();
   size_t count = 0;
-  for (const Golden& golden : goldens.cases) {
+  for (const Golden& golden : goldens) {
     if (golden.keys.count("num_beams") == 0) continue;
     SCOPED_TRACE(golden.name);
-    auto search = BeamSearch::Create(OptionsOf(golden.keys, goldens.eos),
-                                     static_cast<int64_t>(goldens.vocab), 256,
-                                     goldens.prompt);
+    auto search = BeamSearch::Create(OptionsOf(golden.keys, golden.eos),
+                                     static_cast<int64_t>(golden.vocab), 256,
+                                     golden.prompt);
     ASSERT_TRUE(search.ok()) << search.status().message();
     uint32_t step = 0;
     for (; !search->done(); ++step) {
-      std::vector<float> rows = Rows(goldens, golden.keys, step);
+      std::vector<float> rows = Rows(golden, step);
       ASSERT_TRUE(search->Step(rows).ok());
     }
     EXPECT_EQ(step, Number(golden.keys, "steps", 0));

@@ -14,6 +14,12 @@ namespace slm::inspect {
 // stderr; main prints the Status and turns its kind into the exit code.
 using Arguments = std::vector<std::string>;
 
+Status ShowGraph(const Arguments& arguments);
+Status ShowPlan(const Arguments& arguments);
+Status ShowOps(const Arguments& arguments);
+Status ShowMemory(const Arguments& arguments);
+Status Logits(const Arguments& arguments);
+Status Generate(const Arguments& arguments);
 Status Tokenize(const Arguments& arguments);
 Status Template(const Arguments& arguments);
 

@@ -18,6 +18,17 @@ struct Command {
 
 // In the order in which --help prints them.
 constexpr Command kCommands[] = {
+    {"graph", "graph MODEL", "nodes and values as the file has them",
+     ShowGraph},
+    {"plan", "plan MODEL", "fusions, why others did not fire, what runs",
+     ShowPlan},
+    {"ops", "ops [MODEL] [--markdown]", "operators of a model, or all known",
+     ShowOps},
+    {"memory", "memory MODEL", "weights, KV cache, scratch", ShowMemory},
+    {"logits", "logits MODEL --ids 1,2 --out F.npy", "logits of token ids",
+     Logits},
+    {"generate", "generate MODEL --ids 1,2 -n N", "greedy continuation",
+     Generate},
     {"tokenize", "tokenize DIR", "JSON lines of texts or ids on stdin",
      Tokenize},
     {"template", "template FILE.jinja|-", "JSON lines of chats on stdin",
