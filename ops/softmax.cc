@@ -49,13 +49,15 @@ void RunSoftmax(OpContext& c) {
           *c.pool);
 }
 
-constexpr uint32_t kTraits = kRowwise | kInPlace;
-
+// Before opset 13 the flattened axes may take in the token axis.
 constexpr OpDef kOps[] = {
-    {"", "LogSoftmax", 1, kLatestOpset, ParseSoftmax, InferSoftmax, RunSoftmax,
-     kTraits, 0},
-    {"", "Softmax", 1, kLatestOpset, ParseSoftmax, InferSoftmax, RunSoftmax,
-     kTraits, 0},
+    {"", "LogSoftmax", 1, 12, ParseSoftmax, InferSoftmax, RunSoftmax, kInPlace,
+     0},
+    {"", "LogSoftmax", 13, kLatestOpset, ParseSoftmax, InferSoftmax, RunSoftmax,
+     kRowwise | kInPlace, 0},
+    {"", "Softmax", 1, 12, ParseSoftmax, InferSoftmax, RunSoftmax, kInPlace, 0},
+    {"", "Softmax", 13, kLatestOpset, ParseSoftmax, InferSoftmax, RunSoftmax,
+     kRowwise | kInPlace, 0},
 };
 
 }  // namespace

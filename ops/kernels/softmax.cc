@@ -8,9 +8,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/softmax.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
-#include "runtime/core/vec-inl.h"
-// After vec-inl.h: its functions need the target's namespace.
-#include "hwy/contrib/math/math-inl.h"
+#include "ops/kernels/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace slm {
@@ -18,9 +16,6 @@ namespace HWY_NAMESPACE {
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
-
-// exp(x) for x <= 0; a row of -inf gives NaN like the formula.
-HWY_INLINE V ExpOf(V x) { return hn::Exp(D(), x); }
 
 float RowMax(const float* x, size_t n) {
   const D d;
@@ -41,13 +36,13 @@ float RowExp(const float* x, float m, size_t n, float* y) {
   V total = hn::Zero(d);
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    const V e = ExpOf(hn::Sub(hn::LoadU(d, x + i), max));
+    const V e = Exp(d, hn::Sub(hn::LoadU(d, x + i), max));
     total = hn::Add(total, e);
     if (y) hn::StoreU(e, d, y + i);
   }
   if (i < n) {
     const V e = hn::IfThenElseZero(
-        hn::FirstN(d, n - i), ExpOf(hn::Sub(hn::LoadN(d, x + i, n - i), max)));
+        hn::FirstN(d, n - i), Exp(d, hn::Sub(hn::LoadN(d, x + i, n - i), max)));
     total = hn::Add(total, e);
     if (y) hn::StoreN(e, d, y + i, n - i);
   }
@@ -86,6 +81,15 @@ void SoftmaxRows(const SoftmaxCall& call, size_t begin, size_t end) {
   }
 }
 
+// One logarithm a column of n elements: not worth vector code.
+V LogEach(V x) {
+  const D d;
+  HWY_ALIGN float values[hn::MaxLanes(d)];
+  hn::Store(x, d, values);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) values[i] = std::log(values[i]);
+  return hn::Load(d, values);
+}
+
 // One vector of columns of x [n, inner], `count` <= Lanes of them.
 void SoftmaxColumns(const SoftmaxCall& call, const float* x, size_t count,
                     float* y) {
@@ -98,12 +102,11 @@ void SoftmaxColumns(const SoftmaxCall& call, const float* x, size_t count,
   V total = hn::Zero(d);
   for (size_t k = 0; k < call.n; ++k) {
     const V shifted = hn::Sub(hn::LoadN(d, x + k * stride, count), most);
-    const V e = ExpOf(shifted);
+    const V e = Exp(d, shifted);
     total = hn::Add(total, e);
     hn::StoreN(call.log ? shifted : e, d, y + k * stride, count);
   }
-  const V last =
-      call.log ? hn::Log(d, total) : hn::Div(hn::Set(d, 1.0f), total);
+  const V last = call.log ? LogEach(total) : hn::Div(hn::Set(d, 1.0f), total);
   for (size_t k = 0; k < call.n; ++k) {
     const V v = hn::LoadN(d, y + k * stride, count);
     hn::StoreN(call.log ? hn::Sub(v, last) : hn::Mul(v, last), d,

@@ -71,27 +71,31 @@ class OpTest {
   }
 
   OpTest& Int(std::string name, int64_t value) {
-    Attribute a{.name = std::move(name)};
+    Attribute a = Named(std::move(name), Attribute::Type::kInt);
     a.i = value;
     node_.attributes.push_back(std::move(a));
     return *this;
   }
   OpTest& Float(std::string name, float value) {
-    Attribute a{.name = std::move(name), .type = Attribute::Type::kFloat};
+    Attribute a = Named(std::move(name), Attribute::Type::kFloat);
     a.f = value;
     node_.attributes.push_back(std::move(a));
     return *this;
   }
   OpTest& String(std::string name, std::string value) {
-    Attribute a{.name = std::move(name), .type = Attribute::Type::kString};
+    Attribute a = Named(std::move(name), Attribute::Type::kString);
     a.s = std::move(value);
     node_.attributes.push_back(std::move(a));
     return *this;
   }
   OpTest& Ints(std::string name, std::vector<int64_t> values) {
-    Attribute a{.name = std::move(name), .type = Attribute::Type::kInts};
+    Attribute a = Named(std::move(name), Attribute::Type::kInts);
     a.ints = std::move(values);
     node_.attributes.push_back(std::move(a));
+    return *this;
+  }
+  OpTest& Attr(Attribute attribute) {
+    node_.attributes.push_back(std::move(attribute));
     return *this;
   }
   OpTest& Input(TestTensor tensor, bool constant = false) {
@@ -127,8 +131,8 @@ class OpTest {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       node_.inputs.push_back(kNoValue);
       if (!inputs_[i].present) continue;
-      const bool keep = inputs_[i].constant && i < 32 &&
-                        (op->half_inputs >> i & 1);
+      const bool keep =
+          inputs_[i].constant && i < 32 && (op->half_inputs >> i & 1);
       memory[i] = keep ? inputs_[i].tensor : ToFloat(inputs_[i].tensor);
       views[i] = {memory[i].bytes.data(), memory[i].dtype, memory[i].shape};
       inputs[i] = &views[i];
@@ -152,6 +156,13 @@ class OpTest {
   }
 
  private:
+  static Attribute Named(std::string name, Attribute::Type type) {
+    Attribute a;
+    a.name = std::move(name);
+    a.type = type;
+    return a;
+  }
+
   struct Given {
     TestTensor tensor;
     bool constant = false;
@@ -182,7 +193,8 @@ class OpTest {
     for (size_t i = 0; i < count; ++i) {
       if (!wanted_[i]) continue;
       // 0xFF bytes are NaN: an element that run forgets is seen.
-      results[i] = {.dtype = outputs[i].dtype, .shape = outputs[i].shape,
+      results[i] = {.dtype = outputs[i].dtype,
+                    .shape = outputs[i].shape,
                     .bytes = std::vector<uint8_t>(outputs[i].Bytes(), 0xFF)};
       outputs[i].data = results[i].bytes.data();
     }

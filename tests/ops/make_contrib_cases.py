@@ -1,0 +1,351 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes single-operator cases computed by onnxruntime to tests/data/contrib.
+
+Usage: make_contrib_cases.py OUT_DIR      (numpy, onnx, onnxruntime)
+
+A family becomes NAME.txt (one line per attribute, input, output) and NAME.bin
+(the tensors, one after the other). Lines:
+  case TITLE / op DOMAIN TYPE VERSION / attr NAME int|float|string|ints VALUE...
+  in var|const|none DTYPE DIMS @ OFFSET
+  out DTYPE DIMS @ OFFSET tol ABSOLUTE
+"tol" bounds |ours - onnxruntime's| by reasoning, see the functions *_tol: both
+sides compute in float32 (eps = 2^-24 an operation, sums in any order), so each
+may be off from the exact value by that many roundings.
+"""
+
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+EPS = 2.0 ** -24
+HALF = 2.0 ** -11
+NAMES = {np.dtype(k): v for k, v in {
+    np.float32: "float", np.float16: "float16", np.uint8: "uint8",
+    np.int8: "int8", np.int32: "int32", np.int64: "int64"}.items()}
+rng = np.random.default_rng(20240711)
+
+
+def f32(*shape, scale=1.0):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+class Const:
+    """An input that is an initializer."""
+
+    def __init__(self, array):
+        self.array = np.ascontiguousarray(array)
+
+
+class Family:
+    def __init__(self, name):
+        self.name = name
+        self.lines = [f"# made by tests/ops/make_contrib_cases.py with "
+                      f"onnxruntime {ort.__version__}, numpy {np.__version__}"]
+        self.blob = bytearray()
+        self.stored = {}
+
+    def store(self, array):
+        raw = np.ascontiguousarray(array).tobytes()
+        if raw not in self.stored:
+            self.blob += bytes(-len(self.blob) % 8)
+            self.stored[raw] = len(self.blob)
+            self.blob += raw
+        dims = " ".join(str(d) for d in array.shape)
+        return f"{NAMES[array.dtype]} {dims} @ {self.stored[raw]}".replace("  ", " ")
+
+    def case(self, title, op, inputs, tol, outputs=(True,), domain="",
+             version=21, expect=None, **attrs):
+        """tol: a number or a function of the result, one or one per output;
+        expect(outputs) checks a fact."""
+        names, graph_inputs, constants, feed = [], [], [], {}
+        for i, given in enumerate(inputs):
+            if given is None:
+                names.append("")
+                continue
+            names.append(f"i{i}")
+            array = given.array if isinstance(given, Const) else given
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            if isinstance(given, Const):
+                constants.append(onnx.numpy_helper.from_array(array, f"i{i}"))
+            else:
+                graph_inputs.append(
+                    helper.make_tensor_value_info(f"i{i}", kind, array.shape))
+                feed[f"i{i}"] = array
+        out_names = [f"o{i}" if o else "" for i, o in enumerate(outputs)]
+        node = helper.make_node(op, names, out_names, domain=domain, **attrs)
+        # Types of outputs: onnxruntime infers them from an empty declaration.
+        graph = helper.make_graph(
+            [node], "g", graph_inputs,
+            [onnx.ValueInfoProto(name=n) for n in out_names if n], constants)
+        model = helper.make_model(graph, ir_version=10, opset_imports=[
+            helper.make_opsetid("", version),
+            helper.make_opsetid("com.microsoft", 1)])
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        session = ort.InferenceSession(model.SerializeToString(), options,
+                                       providers=["CPUExecutionProvider"])
+        results = iter(session.run(None, feed))
+        results = [next(results) if o else None for o in outputs]
+        if expect:
+            expect(results)
+        self.lines.append(f"case {title}")
+        self.lines.append(f"op {domain or 'ai.onnx'} {op} "
+                          f"{1 if domain else version}")
+        for key, value in attrs.items():
+            if isinstance(value, str):
+                self.lines.append(f"attr {key} string {value}")
+            elif isinstance(value, float):
+                self.lines.append(f"attr {key} float {value!r}")
+            elif isinstance(value, (list, tuple)):
+                text = " ".join(str(v) for v in value)
+                self.lines.append(f"attr {key} ints {text}")
+            else:
+                self.lines.append(f"attr {key} int {value}")
+        for given in inputs:
+            if given is None:
+                self.lines.append("in none")
+            elif isinstance(given, Const):
+                self.lines.append(f"in const {self.store(given.array)}")
+            else:
+                self.lines.append(f"in var {self.store(given)}")
+        tols = tol if isinstance(tol, (list, tuple)) else [tol] * len(outputs)
+        for result, t in zip(results, tols):
+            if result is None:
+                self.lines.append("out none")
+            else:
+                bound = t(result) if callable(t) else t
+                self.lines.append(f"out {self.store(result)} tol {bound:.3g}")
+        return results
+
+    def write(self, folder):
+        with open(f"{folder}/{self.name}.txt", "w") as f:
+            f.write("\n".join(self.lines) + "\n")
+        with open(f"{folder}/{self.name}.bin", "wb") as f:
+            f.write(self.blob)
+        print(f"{self.name}: {sum(l.startswith('case') for l in self.lines)} "
+              f"cases, {len(self.blob)} bytes")
+
+
+# ---- norms and softmax
+
+def norm_tol(cols, factor=1.0):
+    """Each side: a sum of `cols` squares, a root, three products: a result is
+    off by less than (cols/2 + 6) roundings of its magnitude."""
+    return lambda result: float(
+        2 * (cols / 2 + 6) * EPS * np.abs(result).max() * factor)
+
+
+def norms(folder):
+    f = Family("norm")
+    x, skip = f32(2, 3, 40), f32(2, 3, 40)
+    gamma, beta, bias = f32(40), f32(40), f32(40)
+    tol = norm_tol(40, 2)  # 2: the shift may cancel the product
+    ms = "com.microsoft"
+    f.case("SimplifiedLayerNormalization", "SimplifiedLayerNormalization",
+           [x, Const(gamma)], tol, outputs=(True, True), axis=-1, epsilon=1e-5,
+           stash_type=1)
+    f.case("SimplifiedLayerNormalization over two axes",
+           "SimplifiedLayerNormalization", [x, Const(f32(3, 40))], tol, axis=1,
+           epsilon=1e-6)
+    f.case("LayerNormalization", "LayerNormalization",
+           [x, Const(gamma), Const(beta)], tol, outputs=(True, True, True),
+           epsilon=1e-5)
+    f.case("LayerNormalization without shift", "LayerNormalization",
+           [x + 100, Const(gamma)], norm_tol(40, 110), axis=2)
+    f.case("SkipSimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization",
+           [x, skip, Const(gamma)], tol, outputs=(True, False, False, True),
+           domain=ms, epsilon=1e-6)
+    f.case("SkipSimplifiedLayerNormalization with bias, no sum",
+           "SkipSimplifiedLayerNormalization",
+           [x, skip, Const(gamma), Const(bias)], tol, domain=ms, epsilon=1e-5)
+    f.case("SkipSimplifiedLayerNormalization, one skip for the batch",
+           "SkipSimplifiedLayerNormalization", [x, skip[:1], Const(gamma)], tol,
+           outputs=(True, False, False, True), domain=ms, epsilon=1e-5)
+    f.case("SkipLayerNormalization", "SkipLayerNormalization",
+           [x, skip, Const(gamma), Const(beta), Const(bias)], tol,
+           outputs=(True, False, False, True), domain=ms, epsilon=1e-5)
+    f.case("SkipLayerNormalization, skip of rank 2, no beta",
+           "SkipLayerNormalization", [x, skip[0], Const(gamma)], tol, domain=ms,
+           epsilon=1e-12)
+    f.case("RMSNormalization", "RMSNormalization", [x, Const(gamma)], tol,
+           version=23, epsilon=1e-5, axis=-1)
+    f.case("LpNormalization p = 2", "LpNormalization", [x], norm_tol(40),
+           axis=-1, p=2)
+    f.case("LpNormalization p = 1, axis 1", "LpNormalization", [x],
+           norm_tol(40), axis=1, p=1)
+    zeros = x.copy()
+    zeros[0, 1] = 0
+    f.case("LpNormalization of zeros", "LpNormalization", [zeros],
+           norm_tol(40))
+    half = x.astype(np.float16)
+    # onnxruntime rounds its result to float16, we do not.
+    f.case("SkipSimplifiedLayerNormalization float16",
+           "SkipSimplifiedLayerNormalization",
+           [half, skip.astype(np.float16), Const(gamma.astype(np.float16))],
+           4 * HALF * 8, domain=ms, epsilon=1e-5)
+    f.case("LayerNormalization float16", "LayerNormalization",
+           [half, Const(gamma.astype(np.float16)),
+            Const(beta.astype(np.float16))], 4 * HALF * 8)
+    # exp is good to 2 roundings or so, the sum of n terms to n/2.
+    soft = 2 * (40 / 2 + 8) * EPS
+    for axis in (-1, 1, 0):
+        f.case(f"Softmax axis {axis}", "Softmax", [x * 4], soft, axis=axis)
+        f.case(f"LogSoftmax axis {axis}", "LogSoftmax", [x * 4], soft * 24,
+               axis=axis)
+    f.case("Softmax before opset 13", "Softmax", [x], soft, version=11, axis=1)
+    f.write(folder)
+
+
+# ---- matrix products
+
+def matmul_tol(a, b, factor=1.0):
+    """a [.., M, K] x b [.., K, N]: K + 3 roundings of the sum of |a||b| each."""
+    peak = (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)).max()
+    return 2 * (a.shape[-1] + 3) * EPS * peak * factor
+
+
+def matmuls(folder):
+    f = Family("matmul")
+    ms = "com.microsoft"
+    a, b = f32(2, 3, 5, 19), f32(2, 3, 19, 7)
+    f.case("MatMul, batch against batch", "MatMul", [a, b], matmul_tol(a, b))
+    f.case("MatMul, one matrix for the batch", "MatMul", [a, Const(b[0, 0])],
+           matmul_tol(a, b[0, 0]))
+    f.case("MatMul, batch axes that broadcast", "MatMul", [a[:, :1], b[0]],
+           matmul_tol(a[:, :1], b[0]))
+    f.case("MatMul, A of rank 1", "MatMul", [a[0, 0, 0], b],
+           matmul_tol(a[0, 0, 0], b))
+    f.case("MatMul, B of rank 1", "MatMul", [a, b[0, 0, :, 0]],
+           matmul_tol(a, b[0, 0, :, 0]))
+    f.case("MatMul, two vectors", "MatMul", [a[0, 0, 0], b[0, 0, :, 0]],
+           matmul_tol(a[0, 0, 0], b[0, 0, :, 0]))
+    half = b[0, 0].astype(np.float16)
+    f.case("MatMul float16", "MatMul",
+           [a[0].astype(np.float16), Const(half)], HALF * 32)
+    big_a, big_b = f32(3, 260), f32(260, 70)
+    f.case("MatMul of some size", "MatMul", [big_a, Const(big_b)],
+           matmul_tol(big_a, big_b))
+    heads, keys = f32(1, 4, 6, 16), f32(1, 4, 16, 9)
+    f.case("MatMul, queries by keys", "MatMul", [heads, keys],
+           matmul_tol(heads, keys))
+    m, k, n = 4, 23, 6
+    ga, gb = f32(m, k), f32(k, n)
+    tol = matmul_tol(ga, gb, 2)
+    f.case("Gemm plain", "Gemm", [ga, Const(gb)], tol)
+    for name, c in {"row": f32(n), "column": f32(m, 1), "full": f32(m, n),
+                    "scalar": f32(1), "rank 0": np.float32(0.5).reshape(()),
+                    "row of rank 2": f32(1, n)}.items():
+        f.case(f"Gemm, C a {name}", "Gemm", [ga, Const(gb), Const(c)], tol,
+               alpha=0.5, beta=-1.5)
+    f.case("Gemm transA transB", "Gemm",
+           [ga.T.copy(), Const(gb.T.copy()), f32(n)], tol, transA=1, transB=1,
+           alpha=1.25)
+    fa, fb = f32(2, 3, 4, 9), f32(2, 3, 9, 5)
+    swap = lambda t: np.ascontiguousarray(np.swapaxes(t, -1, -2))
+    tol = matmul_tol(fa, fb)
+    f.case("FusedMatMul alpha", "FusedMatMul", [fa, fb], tol, domain=ms,
+           alpha=0.125)
+    f.case("FusedMatMul transA", "FusedMatMul", [swap(fa), fb], tol, domain=ms,
+           transA=1)
+    f.case("FusedMatMul transB", "FusedMatMul", [fa, swap(fb)], tol, domain=ms,
+           transB=1)
+    f.case("FusedMatMul transA transB, B constant", "FusedMatMul",
+           [swap(fa), Const(swap(fb)[0, 0])], tol * 2, domain=ms, transA=1,
+           transB=1, alpha=2.0)
+    f.write(folder)
+
+
+# ---- MatMulNBits
+
+def pack(values, bits):
+    """Values [.., n] to bytes [.., ceil(n*bits/8)], low bits first."""
+    per = 8 // bits
+    pad = -values.shape[-1] % per
+    values = np.concatenate(
+        [values, np.zeros(values.shape[:-1] + (pad,), values.dtype)], -1)
+    values = values.reshape(values.shape[:-1] + (-1, per)).astype(np.uint32)
+    return (values << (np.arange(per) * bits)).sum(-1).astype(np.uint8)
+
+
+def quantized(n, k, block, bits, zero="none"):
+    """Random weights: bytes, scales, zero points, and the exact matrix [N, K]."""
+    blocks = -(-k // block)
+    q = rng.integers(0, 1 << bits, (n, blocks * block))
+    scales = (rng.standard_normal((n, blocks)) * 0.1).astype(np.float32)
+    points = np.full((n, blocks), 1 << (bits - 1), np.float64)
+    stored = None
+    if zero == "packed":
+        points = rng.integers(0, 1 << bits, (n, blocks))
+        stored = pack(points, bits)
+    elif zero == "float":
+        points = (rng.random((n, blocks)) * (1 << bits)).astype(np.float32)
+        stored = points
+    w = (q - np.repeat(points, block, 1)) * np.repeat(scales, block, 1)
+    data = pack(q.reshape(n, blocks, block), bits)
+    return data, scales, stored, w[:, :k].astype(np.float64)
+
+
+def nbits_tol(a, w, block, level):
+    """Float sums as in matmul_tol; at level 4 each side also rounds every
+    activation to a step of max|block|/127 and may be off by half a step."""
+    a2 = a.reshape(-1, a.shape[-1]).astype(np.float64)
+    peak = (np.abs(a2) @ np.abs(w.T)).max()
+    tol = 2 * (a.shape[-1] + 8) * EPS * peak
+    if level == 4:
+        for row in a2:
+            steps = np.concatenate([
+                np.full(len(part), np.abs(part).max() / 127)
+                for part in np.split(row, range(block, len(row), block))])
+            tol = max(tol, (np.abs(w) @ steps).max() + 2 * EPS * peak)
+    return tol
+
+
+def nbits(folder):
+    f = Family("nbits")
+    a = f32(2, 3, 80)
+
+    def one(title, n, k, block, bits, zero, level, bias=False, flat=False,
+            rows=a):
+        data, scales, points, w = quantized(n, k, block, bits, zero)
+        rows = np.ascontiguousarray(rows[..., :k])
+        inputs = [rows, Const(data), Const(scales.reshape(-1) if flat else scales)]
+        if points is not None:
+            inputs.append(Const(points))
+        if bias:
+            while len(inputs) < 5:
+                inputs.append(None)
+            inputs.append(Const(f32(n)))
+        f.case(f"{title}: {bits} bits, K {k}, block {block}, zero points {zero}, "
+               f"level {level}", "MatMulNBits", inputs,
+               nbits_tol(rows, w, block, level), domain="com.microsoft", K=k,
+               N=n, bits=bits, block_size=block, accuracy_level=level)
+
+    for bits in (4, 8):
+        for zero in ("none", "packed"):
+            for level in (0, 1, 4):
+                one("MatMulNBits", 5, 64, 32, bits, zero, level)
+    one("float zero points", 3, 64, 16, 4, "float", 0)
+    one("2 bits", 5, 64, 32, 2, "none", 0)
+    one("2 bits", 5, 64, 32, 2, "packed", 0)
+    one("odd K", 5, 77, 32, 4, "none", 0)
+    one("odd K", 5, 77, 16, 4, "packed", 4)
+    one("odd K", 3, 80, 32, 4, "packed", 0)
+    one("odd K", 3, 77, 64, 8, "packed", 4)
+    one("bias", 4, 64, 16, 4, "none", 4, bias=True)
+    one("bias", 4, 64, 64, 8, "packed", 0, bias=True)
+    one("flat scales", 4, 64, 32, 4, "none", 0, flat=True)
+    one("one row", 9, 64, 32, 4, "none", 4, rows=a[0, :1])
+    one("rank 1 block over K", 4, 40, 128, 4, "none", 0)
+    one("large block", 4, 80, 256, 4, "none", 4)
+    f.write(folder)
+
+
+FAMILIES = [norms, matmuls, nbits]
+
+if __name__ == "__main__":
+    for family in FAMILIES:
+        family(sys.argv[1])
