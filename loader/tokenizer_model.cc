@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "loader/tokenizer_model.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -31,6 +34,8 @@ Status ParseVocabulary(const JsonValue& model, Vocabulary* vocabulary) {
   return OkStatus();
 }
 
+constexpr size_t kMergeBatch = 16;
+
 // A merge is "a b" or ["a", "b"].
 Status SplitMerge(const JsonValue& merge, size_t index,
                   std::string_view* left, std::string_view* right) {
@@ -52,39 +57,81 @@ Status SplitMerge(const JsonValue& merge, size_t index,
   return Invalid("\"merges\": entry %zu is not a pair of tokens", index);
 }
 
+// The id of left + right. Files list merges in the order of the tokens that
+// they make, so the last one or the next one is nearly always right.
+int32_t FindMerged(const Vocabulary& vocabulary, std::string_view left,
+                   std::string_view right, int32_t last) {
+  for (const int32_t guess : {last, last + 1}) {
+    const std::string_view text = vocabulary.Text(guess);
+    if (text.size() == left.size() + right.size() && text.starts_with(left) &&
+        text.ends_with(right) && vocabulary.IsLastIdOf(guess)) {
+      return guess;
+    }
+  }
+  std::string merged(left);
+  merged += right;
+  return vocabulary.Find(merged);
+}
+
+// Adds merges [begin, begin + count) of the file, looked up together.
+Status AddMerges(std::span<const JsonValue> items, size_t begin, size_t count,
+                 BpeModel* bpe, int32_t* last) {
+  std::array<std::string_view, 2 * kMergeBatch> texts;
+  std::array<int32_t, 2 * kMergeBatch> ids;
+  for (size_t k = 0; k < count; ++k) {
+    SLM_RETURN_IF_ERROR(SplitMerge(items[begin + k], begin + k, &texts[2 * k],
+                                   &texts[2 * k + 1]));
+  }
+  bpe->vocabulary.FindMany(std::span(texts).first(2 * count),
+                           std::span(ids).first(2 * count));
+  for (size_t k = 0; k < count; ++k) {
+    bpe->merges.PrefetchSlot(ids[2 * k], ids[2 * k + 1]);
+  }
+  const std::string_view prefix = bpe->continuing_prefix;
+  for (size_t k = 0; k < count; ++k) {
+    const std::string_view left = texts[2 * k];
+    std::string_view right = texts[2 * k + 1];
+    const std::string_view* missing = nullptr;
+    if (ids[2 * k + 1] < 0) missing = &texts[2 * k + 1];
+    if (ids[2 * k] < 0) missing = &texts[2 * k];
+    if (missing != nullptr) {
+      return Invalid("\"merges\": token \"%s\" of entry %zu is not in the "
+                     "vocabulary", Printable(*missing).c_str(), begin + k);
+    }
+    if (right.size() < prefix.size()) {
+      return Invalid("\"merges\": \"%s\" of entry %zu lacks the prefix \"%s\"",
+                     Printable(right).c_str(), begin + k,
+                     Printable(prefix).c_str());
+    }
+    right.remove_prefix(prefix.size());
+    *last = FindMerged(bpe->vocabulary, left, right, *last);
+    if (*last < 0) {
+      return Invalid("\"merges\": token \"%s%s\" of entry %zu is not in the "
+                     "vocabulary", Printable(left).c_str(),
+                     Printable(right).c_str(), begin + k);
+    }
+    bpe->merges.Add(ids[2 * k], ids[2 * k + 1], *last);
+  }
+  return OkStatus();
+}
+
 Status ParseMerges(const JsonValue& model, BpeModel* bpe) {
   SLM_ASSIGN_OR_RETURN(const JsonValue* merges, ArrayField(model, "merges"));
-  const size_t count = merges->Items().size();
-  if (count > text::MergeTable::kMaxMerges) {
-    return Invalid("\"merges\" has %zu entries, supported: up to %zu", count,
-                   text::MergeTable::kMaxMerges);
+  std::span<const JsonValue> items = merges->Items();
+  if (items.size() > text::MergeTable::kMaxMerges) {
+    return Invalid("\"merges\" has %zu entries, supported: up to %zu",
+                   items.size(), text::MergeTable::kMaxMerges);
   }
-  bpe->merges.Reserve(count);
-  std::string merged;
-  for (size_t i = 0; i < count; ++i) {
-    const JsonValue& merge = merges->Items()[i];
-    // Files made from merges.txt keep its first line.
-    if (merge.IsString() && merge.String().starts_with("#version")) continue;
-    std::string_view left, right;
-    SLM_RETURN_IF_ERROR(SplitMerge(merge, i, &left, &right));
-    if (right.size() < bpe->continuing_prefix.size()) {
-      return Invalid("\"merges\": \"%s\" of entry %zu lacks the prefix \"%s\"",
-                     Printable(right).c_str(), i,
-                     Printable(bpe->continuing_prefix).c_str());
-    }
-    merged = left;
-    merged += right.substr(bpe->continuing_prefix.size());
-    const int32_t left_id = bpe->vocabulary.Find(left);
-    const int32_t right_id = bpe->vocabulary.Find(right);
-    const int32_t merged_id = bpe->vocabulary.Find(merged);
-    if (left_id < 0 || right_id < 0 || merged_id < 0) {
-      const std::string_view missing = left_id < 0    ? left
-                                       : right_id < 0 ? right
-                                                      : merged;
-      return Invalid("\"merges\": token \"%s\" of entry %zu is not in the "
-                     "vocabulary", Printable(missing).c_str(), i);
-    }
-    bpe->merges.Add(left_id, right_id, merged_id);
+  // Files made from merges.txt keep its first line.
+  if (!items.empty() && items[0].IsString() &&
+      items[0].String().starts_with("#version")) {
+    items = items.subspan(1);
+  }
+  bpe->merges.Reserve(items.size());
+  int32_t last = -1;
+  for (size_t i = 0; i < items.size(); i += kMergeBatch) {
+    SLM_RETURN_IF_ERROR(AddMerges(
+        items, i, std::min(kMergeBatch, items.size() - i), bpe, &last));
   }
   return OkStatus();
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <functional>
 
 #include "runtime/text/normalize.h"
 #include "runtime/text/unicode.h"
@@ -12,10 +11,9 @@
 namespace slm::text {
 namespace {
 
-constexpr uint32_t kEnd = ~uint32_t{0};
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 // Up to this many symbols, looking for the lowest rank in a row of numbers is
-// faster than keeping a queue.
+// faster than keeping lists.
 constexpr size_t kShortWord = 24;
 
 std::string ByteToken(int byte) { return Format("<0x%02X>", byte); }
@@ -176,60 +174,12 @@ void BpeModel::MergeShort(BpeScratch* scratch) const {
   ids.resize(n);
 }
 
-// A queue of (rank, position); entries whose pair has changed are skipped.
-void BpeModel::MergeLong(BpeScratch* scratch) const {
-  auto& symbols = scratch->symbols;
-  auto& queue = scratch->queue;
-  const auto n = static_cast<uint32_t>(scratch->ids.size());
-  symbols.resize(n);
-  queue.clear();
-  for (uint32_t i = 0; i < n; ++i) {
-    symbols[i] = {scratch->ids[i], i == 0 ? kEnd : i - 1,
-                  i + 1 == n ? kEnd : i + 1};
-  }
-  const auto rank_at = [&](uint32_t at) {
-    const uint32_t next = symbols[at].next;
-    if (next == kEnd) return MergeTable::kNone;
-    return Rank(symbols[at].id, symbols[next].id, scratch->no_control);
-  };
-  const auto entry = [](uint32_t rank, uint32_t at) {
-    return static_cast<uint64_t>(rank) << 32 | at;
-  };
-  for (uint32_t i = 0; i + 1 < n; ++i) {
-    const uint32_t rank = rank_at(i);
-    if (rank != MergeTable::kNone) queue.push_back(entry(rank, i));
-  }
-  std::make_heap(queue.begin(), queue.end(), std::greater<>());
-  while (!queue.empty()) {
-    std::pop_heap(queue.begin(), queue.end(), std::greater<>());
-    const auto rank = static_cast<uint32_t>(queue.back() >> 32);
-    const auto at = static_cast<uint32_t>(queue.back());
-    queue.pop_back();
-    if (symbols[at].id < 0 || rank_at(at) != rank) continue;
-    const uint32_t right = symbols[at].next;
-    symbols[at].id = merges.Merged(rank);
-    symbols[at].next = symbols[right].next;
-    symbols[right].id = -1;
-    if (symbols[at].next != kEnd) symbols[symbols[at].next].prev = at;
-    for (const uint32_t changed : {symbols[at].prev, at}) {
-      if (changed == kEnd) continue;
-      const uint32_t new_rank = rank_at(changed);
-      if (new_rank == MergeTable::kNone) continue;
-      queue.push_back(entry(new_rank, changed));
-      std::push_heap(queue.begin(), queue.end(), std::greater<>());
-    }
-  }
-  scratch->ids.clear();
-  for (uint32_t i = 0; i < n; ++i) {
-    if (symbols[i].id >= 0) scratch->ids.push_back(symbols[i].id);
-  }
-}
-
 void BpeModel::Merge(BpeScratch* scratch, std::vector<int32_t>* ids) const {
   if (scratch->ids.size() <= kShortWord) {
     MergeShort(scratch);
   } else {
-    MergeLong(scratch);
+    scratch->long_merger.Run(
+        merges, scratch->no_control ? &is_control : nullptr, &scratch->ids);
   }
   ids->insert(ids->end(), scratch->ids.begin(), scratch->ids.end());
 }

@@ -11,54 +11,14 @@
 #include <vector>
 
 #include "runtime/core/result.h"
+#include "runtime/text/bpe_long.h"
+#include "runtime/text/merge_table.h"
 #include "runtime/text/vocabulary.h"
 
 namespace slm::text {
 
-// Pairs of ids to rank and merged id. One 64-bit word a merge: two ids of 21
-// bits, rank of 22, so that a probe touches one cache line.
-class MergeTable {
- public:
-  static constexpr size_t kMaxMerges = (size_t{1} << 22) - 1;
-  static constexpr uint32_t kNone = ~uint32_t{0};
-
-  void Reserve(size_t merges);
-  // Merges come in the order of rank; a repeated pair takes the later one.
-  void Add(int32_t left, int32_t right, int32_t merged);
-  // The rank, or kNone.
-  uint32_t Find(int32_t left, int32_t right) const {
-    if (slots_.empty()) return kNone;
-    const uint64_t key = KeyOf(left, right);
-    for (size_t i = SlotOf(key);; i = (i + 1) & mask_) {
-      const uint64_t slot = slots_[i];
-      if (slot == kFree) return kNone;
-      if (slot >> 22 == key) return static_cast<uint32_t>(slot & 0x3FFFFF);
-    }
-  }
-  int32_t Merged(uint32_t rank) const { return merged_[rank]; }
-  size_t size() const { return merged_.size(); }
-
- private:
-  static constexpr uint64_t kFree = ~uint64_t{0};
-  static uint64_t KeyOf(int32_t left, int32_t right) {
-    return static_cast<uint64_t>(left) << 21 | static_cast<uint64_t>(right);
-  }
-  size_t SlotOf(uint64_t key) const {
-    return (key * 0x9E3779B97F4A7C15u) >> shift_;
-  }
-
-  std::vector<uint64_t> slots_;
-  std::vector<int32_t> merged_;  // by rank
-  size_t mask_ = 0;
-  int shift_ = 63;
-};
-
 // Working memory of one Encode call, reused from word to word.
 struct BpeScratch {
-  struct Symbol {
-    int32_t id;
-    uint32_t prev, next;  // kEnd = none
-  };
   // Words met before in this call and their ids; direct-mapped.
   struct CacheEntry {
     static constexpr size_t kMaxBytes = 20, kMaxIds = 8;
@@ -67,10 +27,9 @@ struct BpeScratch {
     uint8_t count;
     int32_t ids[kMaxIds];
   };
-  std::vector<Symbol> symbols;
   std::vector<int32_t> ids;
   std::vector<uint32_t> ranks;
-  std::vector<uint64_t> queue;
+  LongMerger long_merger;
   std::vector<CacheEntry> cache;  // a power of two, or none
   std::string text;
   bool no_control = false;  // never merge into a control token
@@ -108,7 +67,6 @@ class BpeModel {
                        std::vector<int32_t>* ids) const;
   Status AppendUnknown(bool* open, std::vector<int32_t>* ids) const;
   void MergeShort(BpeScratch* scratch) const;
-  void MergeLong(BpeScratch* scratch) const;
   void Merge(BpeScratch* scratch, std::vector<int32_t>* ids) const;
   uint32_t Rank(int32_t left, int32_t right, bool no_control) const;
   size_t SegmentEnd(std::string_view word, size_t begin) const;

@@ -2,6 +2,7 @@
 #include "runtime/text/vocabulary.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -88,13 +89,47 @@ Status Vocabulary::Add(std::string_view text, int64_t id) {
 
 int32_t Vocabulary::Find(std::string_view text) const {
   if (slots_.empty() || text.size() > max_bytes_) return -1;
-  const auto hash = static_cast<uint32_t>(HashBytes(text));
+  return FindHashed(text, static_cast<uint32_t>(HashBytes(text)));
+}
+
+int32_t Vocabulary::FindHashed(std::string_view text, uint32_t hash) const {
   const size_t mask = slots_.size() - 1;
   for (size_t i = hash & mask;; i = (i + 1) & mask) {
     const Slot& slot = slots_[i];
     if (slot.entry == 0) return -1;
     const Entry& entry = entries_[slot.entry - 1];
     if (slot.hash == hash && TextOf(entry) == text) return entry.id;
+  }
+}
+
+void Vocabulary::FindMany(std::span<const std::string_view> texts,
+                          std::span<int32_t> ids) const {
+  constexpr size_t kBatch = 32;
+  if (slots_.empty()) {
+    std::fill(ids.begin(), ids.end(), -1);
+    return;
+  }
+  const size_t mask = slots_.size() - 1;
+  std::array<uint32_t, kBatch> hashes;
+  for (size_t begin = 0; begin < texts.size(); begin += kBatch) {
+    const size_t n = std::min(kBatch, texts.size() - begin);
+    for (size_t i = 0; i < n; ++i) {
+      hashes[i] = static_cast<uint32_t>(HashBytes(texts[begin + i]));
+      Prefetch(&slots_[hashes[i] & mask]);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const Slot& slot = slots_[hashes[i] & mask];
+      if (slot.entry != 0) Prefetch(&entries_[slot.entry - 1]);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const Slot& slot = slots_[hashes[i] & mask];
+      if (slot.entry != 0) {
+        Prefetch(arena_.data() + entries_[slot.entry - 1].begin);
+      }
+    }
+    for (size_t i = 0; i < n; ++i) {
+      ids[begin + i] = FindHashed(texts[begin + i], hashes[i]);
+    }
   }
 }
 
