@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes ONNX's own node tests as files: DIR/NAME/{model.onnx,input_0.pb,...}.
+"""Writes ONNX's own node tests as files for tests/ops/node_test.cc.
 
-Usage: make_node_tests.py DIR [--require]
+Usage: make_node_tests.py DIR
 
-Needs PyPI onnx 1.19.1, the last release whose cases are all of opset 24 or
-older. Without it nothing is written and the exit status is 0, or 1 with
---require or in CI. Cases for float8, float4 and complex numbers and those
-with sequences or optionals are written as well: the runner lists why it skips
-them. An optional input that is left out has no file, so the runner goes by
-the inputs' names in order.
+DIR/NAME/{model.onnx,ops.txt,input_0.pb,...,output_0.pb,...}; ops.txt lists the
+operators of the model, one "domain type" a line. Needs PyPI onnx 1.19.1, the
+last release whose cases are all of opset 24 or older. Without it nothing is
+written; the exit status is then 0, or 1 in CI. Values that are no tensors
+(sequences, optionals) become NAME_i.unsupported.
 """
 import os
 import pathlib
@@ -21,7 +20,15 @@ VERSION = "1.19.1"
 
 def skip(reason):
     print(f"make_node_tests: {reason}; no node tests", file=sys.stderr)
-    return 1 if "--require" in sys.argv or os.environ.get("CI") else 0
+    return 1 if os.environ.get("CI") else 0
+
+
+def operators(graph):
+    for node in graph.node:
+        yield f"{node.domain or 'ai.onnx'} {node.op_type}"
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from operators(attribute.g)
 
 
 def write_case(case, folder):
@@ -29,6 +36,8 @@ def write_case(case, folder):
 
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(case.model.SerializeToString())
+    ops = sorted(set(operators(case.model.graph)))
+    (folder / "ops.txt").write_text("\n".join(ops) + "\n")
     inputs, outputs = case.data_sets[0]
     for kind, arrays, infos in (("input", inputs, case.model.graph.input),
                                 ("output", outputs, case.model.graph.output)):
@@ -41,8 +50,7 @@ def write_case(case, folder):
             else:
                 elem = info.type.tensor_type.elem_type
                 proto = onnx.numpy_helper.from_array(array, info.name)
-                # float16 and the like come as their own numpy types, the
-                # declared type wins where the bytes are the same.
+                # Types that numpy lacks come as others of the same width.
                 if elem and proto.data_type != elem:
                     proto.data_type = elem
             (folder / f"{kind}_{i}.pb").write_bytes(proto.SerializeToString())
@@ -57,6 +65,8 @@ def main():
         return skip(f"PyPI onnx is missing ({e})")
     if onnx.__version__ != VERSION:
         return skip(f"onnx is {onnx.__version__}, expected {VERSION}")
+    if (out / "VERSION").exists():
+        return 0
     shutil.rmtree(out, ignore_errors=True)
     import numpy
 
