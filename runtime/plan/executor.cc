@@ -2,7 +2,8 @@
 #include "runtime/plan/executor.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "runtime/core/clock.h"
 
 namespace slm {
 namespace {
@@ -10,12 +11,6 @@ namespace {
 // A dry run computes tensors up to this size: shape arithmetic and masks of
 // short prompts, not activations.
 constexpr size_t kDryElements = 4096;
-
-double Now() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 }  // namespace
 
@@ -95,10 +90,10 @@ std::string Executor::Where(const Step& step) const {
 
 Status Executor::Run(const Batch* batch) {
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
-    const double start = profile_on_ ? Now() : 0;
+    const double start = profile_on_ ? MonotonicSeconds() : 0;
     SLM_RETURN_IF_ERROR(RunStep(s, batch, /*dry=*/false));
     if (profile_on_) {
-      profile_[s].seconds += Now() - start;
+      profile_[s].seconds += MonotonicSeconds() - start;
       ++profile_[s].calls;
     }
   }
