@@ -12,12 +12,9 @@
 #include <vector>
 
 #include "runtime/core/result.h"
+#include "runtime/text/text_span.h"
 
 namespace slm {
-
-struct TextSpan {
-  size_t begin, end;  // bytes
-};
 
 namespace text {
 
