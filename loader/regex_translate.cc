@@ -401,6 +401,13 @@ class Translator {
       }
       return OkStatus();
     }
+    if (c == 'k' && in_.substr(at_ + 2, 1) == "<") {
+      const size_t end = in_.find('>', at_);
+      if (end == std::string_view::npos) return Refuse("open group name");
+      out_ += in_.substr(at_, end + 1 - at_);
+      at_ = end + 1;
+      return OkStatus();
+    }
     if (c == 'O') {
       out_ += "(?s:.)";
       at_ += 2;
