@@ -58,10 +58,9 @@ inline Result<int64_t> CountField(const JsonValue& object,
     return WrongField(name, value, "integer");
   }
   if (value->Int() < 0 || value->Int() > most) {
-    return Invalid("\"%s\" is %lld, supported: 0..%lld",
-                   Printable(name).c_str(),
-                   static_cast<long long>(value->Int()),
-                   static_cast<long long>(most));
+    return Invalid(
+        "\"%s\" is %lld, supported: 0..%lld", Printable(name).c_str(),
+        static_cast<long long>(value->Int()), static_cast<long long>(most));
   }
   return value->Int();
 }

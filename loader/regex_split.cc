@@ -19,9 +19,7 @@ constexpr size_t kMaxExpression = 64 * 1024;
 struct Free {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
   void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
-  void operator()(pcre2_match_context* p) const {
-    pcre2_match_context_free(p);
-  }
+  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
   void operator()(pcre2_compile_context* p) const {
     pcre2_compile_context_free(p);
   }
@@ -55,8 +53,10 @@ class PcreRegex : public text::Regex {
       const int count = Match(text, from, data.get());
       if (count == PCRE2_ERROR_NOMATCH) break;
       if (count < 0) {
-        return Invalid("tokenizer: regular expression failed on a text of %zu "
-                       "bytes: %s", text.size(), MessageOf(count).c_str());
+        return Invalid(
+            "tokenizer: regular expression failed on a text of %zu "
+            "bytes: %s",
+            text.size(), MessageOf(count).c_str());
       }
       const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data.get());
       const TextSpan match = {ends[0], ends[1]};
@@ -76,9 +76,9 @@ class PcreRegex : public text::Regex {
     int count = pcre2_match(code_.get(), bytes, text.size(), from,
                             PCRE2_NO_UTF_CHECK, data, context_.get());
     if (count == PCRE2_ERROR_JIT_STACKLIMIT) {  // the interpreter has more
-      count = pcre2_match(code_.get(), bytes, text.size(), from,
-                          PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
-                          context_.get());
+      count =
+          pcre2_match(code_.get(), bytes, text.size(), from,
+                      PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, context_.get());
     }
     return count;
   }
@@ -106,8 +106,8 @@ Result<std::shared_ptr<const text::Regex>> CompileRegex(
   PCRE2_SIZE at = 0;
   Owned<pcre2_code> code(pcre2_compile(
       reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
-      &error, &at, compile.get()));
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
+      &at, compile.get()));
   if (code == nullptr) {
     return Invalid("regular expression \"%s\": %s",
                    Printable(expression).c_str(), MessageOf(error).c_str());

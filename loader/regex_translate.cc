@@ -27,9 +27,9 @@ constexpr char kSpaceItems[] =
     R"(\x09-\x0D\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 
 struct Named {
-  const char* name;    // lower case, without spaces, '_' and '-'
-  const char* items;   // inside of a class of PCRE2
-  uint32_t added;      // categories whose new characters belong to it
+  const char* name;   // lower case, without spaces, '_' and '-'
+  const char* items;  // inside of a class of PCRE2
+  uint32_t added;     // categories whose new characters belong to it
 };
 
 constexpr uint32_t Set(text::Category c) { return text::Bit(c); }
@@ -123,8 +123,7 @@ constexpr Named kNamed[] = {
     {"ascii", R"(\x00-\x7F)", 0},
     {"any", R"(\x{0}-\x{10FFFF})", 0},
     // Oniguruma counts superscripts and fractions of Latin-1 in.
-    {"word",
-     R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE)",
+    {"word", R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\xB2\xB3\xB9\xBC-\xBE)",
      text::kLetters | text::kMarks | Set(Category::kNd) | Set(Category::kNl) |
          Set(Category::kPc)},
     // Scripts, not PCRE2's script extensions; new characters by hand.
@@ -133,12 +132,11 @@ constexpr Named kNamed[] = {
     {"katakana", R"(\p{sc:Katakana}\x{1B155})", 0},
     {"hangul", R"(\p{sc:Hangul})", 0},
     {"latin",
-     R"(\p{sc:Latin}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{1DF25}-\x{1DF2A})",
-     0},
+     R"(\p{sc:Latin}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{1DF25}-\x{1DF2A})", 0},
     {"cyrillic",
      R"(\p{sc:Cyrillic}\x{1C89}\x{1C8A}\x{1E030}-\x{1E06D}\x{1E08F})", 0},
-    {"arabic",
-     R"(\p{sc:Arabic}\x{897}\x{10EC2}-\x{10EC4}\x{10EFC}-\x{10EFF})", 0},
+    {"arabic", R"(\p{sc:Arabic}\x{897}\x{10EC2}-\x{10EC4}\x{10EFC}-\x{10EFF})",
+     0},
     {"greek", R"(\p{sc:Greek})", 0},
     {"hebrew", R"(\p{sc:Hebrew})", 0},
     {"thai", R"(\p{sc:Thai})", 0},
@@ -257,8 +255,8 @@ class Translator {
   }
 
   Status OpenGroup() {
-    static constexpr std::string_view kPlain[] = {
-        "(?:", "(?=", "(?!", "(?>", "(?<=", "(?<!"};
+    static constexpr std::string_view kPlain[] = {"(?:", "(?=",  "(?!",
+                                                  "(?>", "(?<=", "(?<!"};
     if (StartsWith("(?#")) {
       const size_t end = in_.find(')', at_);
       if (end == std::string_view::npos) return Refuse("open comment");
@@ -401,6 +399,13 @@ class Translator {
       }
       return OkStatus();
     }
+    if (c == 'k' && in_.substr(at_ + 2, 1) == "<") {
+      const size_t end = in_.find('>', at_);
+      if (end == std::string_view::npos) return Refuse("open group name");
+      out_ += in_.substr(at_, end + 1 - at_);
+      at_ = end + 1;
+      return OkStatus();
+    }
     if (c == 'O') {
       out_ += "(?s:.)";
       at_ += 2;
@@ -418,11 +423,24 @@ class Translator {
     bool negated = false;
     size_t size = 2;
     switch (c) {
-      case 's': case 'S': name = "space"; break;
-      case 'w': case 'W': name = "word"; break;
-      case 'd': case 'D': name = "digit"; break;
-      case 'h': case 'H': name = "xdigit"; break;
-      case 'p': case 'P': {
+      case 's':
+      case 'S':
+        name = "space";
+        break;
+      case 'w':
+      case 'W':
+        name = "word";
+        break;
+      case 'd':
+      case 'D':
+        name = "digit";
+        break;
+      case 'h':
+      case 'H':
+        name = "xdigit";
+        break;
+      case 'p':
+      case 'P': {
         const size_t end = in_.find('}', at_);
         if (in_.substr(at_ + 2, 1) != "{" || end == std::string_view::npos) {
           return Refuse("\\p without a name in braces");

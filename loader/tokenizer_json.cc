@@ -209,8 +209,7 @@ constexpr Type<NormalizerStep> kNormalizers[] = {
     {"NFKD", ParseNormalForm<text::NormalForm::kNfkd>},
     {"Lowercase", ParsePlainNormalizer<NormalizerStep::Kind::kLowercase>},
     {"Strip", ParseStripNormalizer},
-    {"StripAccents",
-     ParsePlainNormalizer<NormalizerStep::Kind::kStripAccents>},
+    {"StripAccents", ParsePlainNormalizer<NormalizerStep::Kind::kStripAccents>},
     {"BertNormalizer", ParseBertNormalizer},
     {"Replace", ParseReplaceNormalizer},
     {"Prepend", ParsePrepend},
@@ -261,16 +260,16 @@ Status ParseMetaspace(const JsonValue& json, std::string* replacement,
     if (FindField(json, "prepend_scheme") != nullptr) {
       return Invalid("add_prefix_space does not match prepend_scheme");
     }
-    return Invalid("add_prefix_space is false without prepend_scheme "
-                   "\"never\"; the reference refuses such a file, too");
+    return Invalid(
+        "add_prefix_space is false without prepend_scheme "
+        "\"never\"; the reference refuses such a file, too");
   }
   return OkStatus();
 }
 
 Status ParseMetaspaceSplit(const JsonValue& json, PreTokenizerStep* step) {
   step->kind = PreTokenizerStep::Kind::kMetaspace;
-  SLM_RETURN_IF_ERROR(
-      ParseMetaspace(json, &step->replacement, &step->prepend));
+  SLM_RETURN_IF_ERROR(ParseMetaspace(json, &step->replacement, &step->prepend));
   SLM_ASSIGN_OR_RETURN(step->split, BoolField(json, "split", true));
   return OkStatus();
 }
@@ -343,8 +342,7 @@ Status ParseTokenPair(const JsonValue& json, std::string_view name,
   if (pair->Items().size() != 2 || !pair->Items()[0].IsString() ||
       !pair->Items()[1].IsInt() || pair->Items()[1].Int() < 0 ||
       pair->Items()[1].Int() > kMaxId) {
-    return Invalid("\"%s\" is not a token and its id",
-                   Printable(name).c_str());
+    return Invalid("\"%s\" is not a token and its id", Printable(name).c_str());
   }
   *id = static_cast<int32_t>(pair->Items()[1].Int());
   return OkStatus();
@@ -364,8 +362,7 @@ Status ParseTemplatePart(const JsonValue& json, const JsonValue& specials,
     SLM_ASSIGN_OR_RETURN(const std::string_view id,
                          StringField(*sequence, "id"));
     if (id != "A" && id != "B") {
-      return Invalid("sequence \"%s\" is not supported",
-                     Printable(id).c_str());
+      return Invalid("sequence \"%s\" is not supported", Printable(id).c_str());
     }
     part->is_sequence = true;
     part->is_second = id == "B";
@@ -498,8 +495,7 @@ constexpr Type<DecoderStep> kDecoders[] = {
 
 Status ParseAddedTokens(const JsonValue& root, TokenizerParts* parts) {
   if (FindField(root, "added_tokens") == nullptr) return OkStatus();
-  SLM_ASSIGN_OR_RETURN(const JsonValue* list,
-                       ArrayField(root, "added_tokens"));
+  SLM_ASSIGN_OR_RETURN(const JsonValue* list, ArrayField(root, "added_tokens"));
   for (const JsonValue& item : list->Items()) {
     text::AddedToken token;
     SLM_ASSIGN_OR_RETURN(token.content, StringField(item, "content"));
@@ -537,8 +533,7 @@ Status ParseTruncation(const JsonValue& json, TokenizerParts* parts) {
   SLM_ASSIGN_OR_RETURN(const std::string_view strategy,
                        StringField(json, "strategy"));
   t.only_second = strategy == "OnlySecond";
-  if (!t.only_second && strategy != "OnlyFirst" &&
-      strategy != "LongestFirst") {
+  if (!t.only_second && strategy != "OnlyFirst" && strategy != "LongestFirst") {
     return Invalid("strategy \"%s\" is not supported",
                    Printable(strategy).c_str());
   }
@@ -585,9 +580,8 @@ Status ParseParts(const JsonValue& root, TokenizerParts* parts) {
     return Invalid("the file is %s, expected object", root.TypeName());
   }
   SLM_RETURN_IF_ERROR(ParseMember(root, "version", [](const JsonValue& v) {
-    return v.IsString() && v.String() == "1.0"
-               ? OkStatus()
-               : Invalid("supported: \"1.0\"");
+    return v.IsString() && v.String() == "1.0" ? OkStatus()
+                                               : Invalid("supported: \"1.0\"");
   }));
   SLM_RETURN_IF_ERROR(ParseMember(root, "truncation", [&](const auto& v) {
     return ParseTruncation(v, parts);
@@ -604,8 +598,7 @@ Status ParseParts(const JsonValue& root, TokenizerParts* parts) {
                       &parts->pre_tokenizer);
   }));
   SLM_RETURN_IF_ERROR(ParseMember(root, "post_processor", [&](const auto& v) {
-    return ParseSteps(v, kPostProcessors, "processors", 0,
-                      &parts->post.steps);
+    return ParseSteps(v, kPostProcessors, "processors", 0, &parts->post.steps);
   }));
   if (FindField(root, "decoder") == nullptr) {
     DecoderStep join{};

@@ -37,8 +37,8 @@ Status ParseVocabulary(const JsonValue& model, Vocabulary* vocabulary) {
 constexpr size_t kMergeBatch = 16;
 
 // A merge is "a b" or ["a", "b"].
-Status SplitMerge(const JsonValue& merge, size_t index,
-                  std::string_view* left, std::string_view* right) {
+Status SplitMerge(const JsonValue& merge, size_t index, std::string_view* left,
+                  std::string_view* right) {
   if (merge.IsString()) {
     const std::string_view text = merge.String();
     const size_t space = text.find(' ');
@@ -95,8 +95,10 @@ Status AddMerges(std::span<const JsonValue> items, size_t begin, size_t count,
     if (ids[2 * k + 1] < 0) missing = &texts[2 * k + 1];
     if (ids[2 * k] < 0) missing = &texts[2 * k];
     if (missing != nullptr) {
-      return Invalid("\"merges\": token \"%s\" of entry %zu is not in the "
-                     "vocabulary", Printable(*missing).c_str(), begin + k);
+      return Invalid(
+          "\"merges\": token \"%s\" of entry %zu is not in the "
+          "vocabulary",
+          Printable(*missing).c_str(), begin + k);
     }
     if (right.size() < prefix.size()) {
       return Invalid("\"merges\": \"%s\" of entry %zu lacks the prefix \"%s\"",
@@ -106,9 +108,10 @@ Status AddMerges(std::span<const JsonValue> items, size_t begin, size_t count,
     right.remove_prefix(prefix.size());
     *last = FindMerged(bpe->vocabulary, left, right, *last);
     if (*last < 0) {
-      return Invalid("\"merges\": token \"%s%s\" of entry %zu is not in the "
-                     "vocabulary", Printable(left).c_str(),
-                     Printable(right).c_str(), begin + k);
+      return Invalid(
+          "\"merges\": token \"%s%s\" of entry %zu is not in the "
+          "vocabulary",
+          Printable(left).c_str(), Printable(right).c_str(), begin + k);
     }
     bpe->merges.Add(ids[2 * k], ids[2 * k + 1], *last);
   }
@@ -242,12 +245,12 @@ Status ParseTokenizerModel(const JsonValue& model, TokenizerParts* parts) {
                                         : model.Find(row.mark) != nullptr;
     if (!chosen) continue;
     const Status status = row.parse(model, parts);
-    return status.ok() ? status
-                       : status.In("model " + std::string(row.name));
+    return status.ok() ? status : status.In("model " + std::string(row.name));
   }
-  return Invalid("model: type \"%s\" is not supported; supported: BPE, "
-                 "WordPiece, WordLevel, Unigram",
-                 type == nullptr ? "" : Printable(type->String()).c_str());
+  return Invalid(
+      "model: type \"%s\" is not supported; supported: BPE, "
+      "WordPiece, WordLevel, Unigram",
+      type == nullptr ? "" : Printable(type->String()).c_str());
 }
 
 }  // namespace slm

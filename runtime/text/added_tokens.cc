@@ -13,9 +13,8 @@ void TokenMatcher::Add(std::string text, int32_t id) {
 }
 
 void TokenMatcher::Finish() {
-  std::stable_sort(
-      texts_.begin(), texts_.end(),
-      [](const Row& a, const Row& b) { return a.text < b.text; });
+  std::stable_sort(texts_.begin(), texts_.end(),
+                   [](const Row& a, const Row& b) { return a.text < b.text; });
   texts_.erase(
       std::unique(texts_.begin(), texts_.end(),
                   [](const Row& a, const Row& b) { return a.text == b.text; }),
@@ -48,13 +47,15 @@ int32_t TokenMatcher::LongestAt(std::string_view text, size_t at,
                              [&](const Row& r) {
                                return static_cast<uint8_t>(r.text[depth]) <
                                       byte;
-                             }) - rows);
+                             }) -
+        rows);
     end = static_cast<uint32_t>(
         std::partition_point(rows + begin, rows + end,
                              [&](const Row& r) {
                                return static_cast<uint8_t>(r.text[depth]) ==
                                       byte;
-                             }) - rows);
+                             }) -
+        rows);
   }
   return found;
 }
@@ -77,9 +78,9 @@ namespace {
 
 bool Touches(const std::vector<TextSpan>& spans, size_t begin, size_t end) {
   // Sorted by the caller: the first span that ends behind `begin`.
-  const auto at = std::partition_point(
-      spans.begin(), spans.end(),
-      [&](const TextSpan& s) { return s.end <= begin; });
+  const auto at =
+      std::partition_point(spans.begin(), spans.end(),
+                           [&](const TextSpan& s) { return s.end <= begin; });
   return at != spans.end() && at->begin < end;
 }
 
@@ -97,9 +98,8 @@ void AddedTokens::Split(const TokenMatcher& matcher, std::string_view text,
   size_t done = 0;  // everything before is in *out
   for (size_t at = 0; at < text.size();) {
     size_t size = 0;
-    const int32_t id = matcher.MayBegin(text[at])
-                           ? matcher.LongestAt(text, at, &size)
-                           : -1;
+    const int32_t id =
+        matcher.MayBegin(text[at]) ? matcher.LongestAt(text, at, &size) : -1;
     if (id < 0) {
       ++at;
       continue;

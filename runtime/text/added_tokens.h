@@ -45,13 +45,13 @@ class TokenMatcher {
   struct Range {
     uint32_t begin = 0, end = 0;
   };
-  std::vector<Row> texts_;  // sorted
+  std::vector<Row> texts_;          // sorted
   std::array<Range, 256> first_{};  // rows by their first byte
 };
 
 // What Split may recognise.
 struct MatchLimits {
-  bool no_special = false;                  // no control tokens at all
+  bool no_special = false;  // no control tokens at all
   const std::vector<TextSpan>* no_special_in = nullptr;  // none that touch
 };
 
@@ -67,8 +67,8 @@ class AddedTokens {
     AddedToken token;
     int32_t id;
   };
-  std::vector<Token> tokens;           // by id, the last of each
-  TokenMatcher raw, normalized;        // by AddedToken::normalized
+  std::vector<Token> tokens;     // by id, the last of each
+  TokenMatcher raw, normalized;  // by AddedToken::normalized
   bool has_special_normalized = false;
 
   const AddedToken* Find(int32_t id) const;

@@ -209,8 +209,8 @@ Status BpeModel::EncodeUncached(std::string_view word, bool raw,
       }
     }
   } else {
-    SLM_RETURN_IF_ERROR(AppendSymbols(word, /*is_begin=*/true, /*is_end=*/true,
-                                      &scratch->ids));
+    SLM_RETURN_IF_ERROR(
+        AppendSymbols(word, /*is_begin=*/true, /*is_end=*/true, &scratch->ids));
   }
   Merge(scratch, ids);
   return OkStatus();
@@ -224,8 +224,8 @@ Status BpeModel::Encode(std::string_view word, bool raw, BpeScratch* scratch,
     if (end < word.size()) {
       for (size_t begin = 0; begin < word.size();) {
         const size_t next = SegmentEnd(word, begin);
-        SLM_RETURN_IF_ERROR(Encode(word.substr(begin, next - begin), raw,
-                                   scratch, ids));
+        SLM_RETURN_IF_ERROR(
+            Encode(word.substr(begin, next - begin), raw, scratch, ids));
         begin = next;
       }
       return OkStatus();

@@ -23,7 +23,7 @@ struct BpeScratch {
   struct CacheEntry {
     static constexpr size_t kMaxBytes = 20, kMaxIds = 8;
     char word[kMaxBytes];
-    uint8_t size;   // 0 = free
+    uint8_t size;  // 0 = free
     uint8_t count;
     int32_t ids[kMaxIds];
   };

@@ -31,9 +31,9 @@ class LongMerger {
     int32_t left, right;
     uint32_t rank;
     std::vector<uint32_t> places;
-    size_t done = 0;      // places before are worked off
+    size_t done = 0;  // places before are worked off
     bool queued = false;
-    bool mixed = false;   // filled from several lists, so out of order
+    bool mixed = false;  // filled from several lists, so out of order
   };
   struct Slot {
     uint64_t key;   // the pair

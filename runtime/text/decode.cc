@@ -40,10 +40,9 @@ std::string ReplaceAll(std::string_view text, std::string_view from,
 // The reference's clean-up of English, in its order.
 std::string CleanUp(std::string text) {
   static constexpr std::string_view kRows[][2] = {
-      {" .", "."},     {" ?", "?"},      {" !", "!"},
-      {" ,", ","},     {" ' ", "'"},     {" n't", "n't"},
-      {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
-      {" 've", "'ve"}, {" 're", "'re"}};
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& row : kRows) text = ReplaceAll(text, row[0], row[1]);
   return text;
 }
@@ -103,12 +102,12 @@ DecodeChain::DecodeChain(const std::vector<DecoderStep>* steps, bool eager)
     stages_[i].joined = joined;
     // What these do to a growing token is not known before it ends.
     stages_[i].ends =
-        joined && (step.kind == Kind::kWordPiece || step.kind == Kind::kBpe ||
-                   step.kind == Kind::kCtc || step.kind == Kind::kByteFallback ||
-                   (step.kind == Kind::kReplace &&
-                    (step.pattern.regex != nullptr ||
-                     step.pattern.splitter != nullptr ||
-                     step.pattern.literal.empty())));
+        joined &&
+        (step.kind == Kind::kWordPiece || step.kind == Kind::kBpe ||
+         step.kind == Kind::kCtc || step.kind == Kind::kByteFallback ||
+         (step.kind == Kind::kReplace &&
+          (step.pattern.regex != nullptr || step.pattern.splitter != nullptr ||
+           step.pattern.literal.empty())));
     joined |= step.kind == Kind::kByteLevel || step.kind == Kind::kFuse ||
               step.kind == Kind::kJoin;
   }
@@ -139,8 +138,7 @@ std::string DecodeChain::Replaced(const DecoderStep& step,
 }
 
 // One token through one stage, and on.
-void DecodeChain::Run(size_t stage, std::string_view token,
-                      std::string* out) {
+void DecodeChain::Run(size_t stage, std::string_view token, std::string* out) {
   if (stage == stages_.size()) {
     *out += token;
     return;

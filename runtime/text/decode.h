@@ -16,14 +16,21 @@ namespace slm::text {
 struct DecoderStep {
   enum class Kind : uint8_t {
     kJoin,  // none in the file: tokens with a space between them
-    kByteLevel, kWordPiece, kMetaspace, kBpe, kCtc, kReplace, kByteFallback,
-    kFuse, kStrip
+    kByteLevel,
+    kWordPiece,
+    kMetaspace,
+    kBpe,
+    kCtc,
+    kReplace,
+    kByteFallback,
+    kFuse,
+    kStrip
   };
   Kind kind;
-  std::string text;        // WordPiece prefix, BPE suffix, CTC pad_token,
-                           // Metaspace replacement, Strip and Replace content
-  std::string delimiter;   // CTC word_delimiter_token
-  bool cleanup = false;    // WordPiece, CTC
+  std::string text;         // WordPiece prefix, BPE suffix, CTC pad_token,
+                            // Metaspace replacement, Strip and Replace content
+  std::string delimiter;    // CTC word_delimiter_token
+  bool cleanup = false;     // WordPiece, CTC
   bool drops_first = true;  // Metaspace: the first token's spaces go
   size_t start = 0, stop = 0;  // Strip, in characters
   Pattern pattern;             // Replace
@@ -44,13 +51,13 @@ class DecodeChain {
 
  private:
   struct Stage {
-    std::string held;        // not yet decided
-    std::string previous;    // CTC: the token before
-    bool started = false;    // a token has come
-    bool has_held = false;   // BPE: `held` is a token
-    bool joined = false;     // the input is one token that grows
-    bool ends = false;       // everything is held until the end
-    size_t stripped = 0;     // Strip: characters cut at the start
+    std::string held;       // not yet decided
+    std::string previous;   // CTC: the token before
+    bool started = false;   // a token has come
+    bool has_held = false;  // BPE: `held` is a token
+    bool joined = false;    // the input is one token that grows
+    bool ends = false;      // everything is held until the end
+    size_t stripped = 0;    // Strip: characters cut at the start
     bool strip_done = false;
   };
 

@@ -65,9 +65,8 @@ void Filter(std::string* text, bool* keeps_start, F keep) {
 void Lowercase(std::string* text) {
   std::string out;
   out.reserve(text->size());
-  ForEachChar(*text, [&](uint32_t code, std::string_view) {
-    AppendLower(code, &out);
-  });
+  ForEachChar(
+      *text, [&](uint32_t code, std::string_view) { AppendLower(code, &out); });
   *text = std::move(out);
 }
 
@@ -153,8 +152,10 @@ Status Replace(const NormalizerStep& step, std::string* text,
   }
   // A hostile file could blow up short texts without this.
   if (step.content.size() > kMaxReplaced / matches.size()) {
-    return Invalid("normalizer Replace makes %zu x %zu bytes of a text, limit "
-                   "%zu", matches.size(), step.content.size(), kMaxReplaced);
+    return Invalid(
+        "normalizer Replace makes %zu x %zu bytes of a text, limit "
+        "%zu",
+        matches.size(), step.content.size(), kMaxReplaced);
   }
   std::string out;
   size_t end = 0;

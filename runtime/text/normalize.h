@@ -26,17 +26,25 @@ struct Charsmap {
 
 struct NormalizerStep {
   enum class Kind : uint8_t {
-    kNormalForm, kLowercase, kStrip, kStripAccents, kBert, kReplace, kPrepend,
-    kByteLevel, kNmt, kPrecompiled
+    kNormalForm,
+    kLowercase,
+    kStrip,
+    kStripAccents,
+    kBert,
+    kReplace,
+    kPrepend,
+    kByteLevel,
+    kNmt,
+    kPrecompiled
   };
   Kind kind;
   NormalForm form = NormalForm::kNfc;
   bool strip_left = false, strip_right = false;
   bool clean_text = false, chinese_chars = false, strip_accents = false,
-       lowercase = false;         // Bert
-  Pattern pattern;                // Replace
-  std::string content;            // Replace, Prepend
-  Charsmap charsmap;              // Precompiled
+       lowercase = false;  // Bert
+  Pattern pattern;         // Replace
+  std::string content;     // Replace, Prepend
+  Charsmap charsmap;       // Precompiled
 };
 
 // Normalises valid UTF-8. `*keeps_start` becomes false if characters at the

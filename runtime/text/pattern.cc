@@ -101,11 +101,9 @@ void ApplySplit(const std::vector<Stretch>& stretches, SplitBehavior behavior,
       MergeMatches(stretches, /*with_next=*/true, parts);
       break;
   }
-  parts->erase(std::remove_if(parts->begin() + static_cast<ptrdiff_t>(first),
-                              parts->end(),
-                              [](const TextSpan& s) {
-                                return s.begin == s.end;
-                              }),
+  parts->erase(std::remove_if(
+                   parts->begin() + static_cast<ptrdiff_t>(first), parts->end(),
+                   [](const TextSpan& s) { return s.begin == s.end; }),
                parts->end());
 }
 

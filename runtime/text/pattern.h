@@ -35,7 +35,7 @@ using Splitter = void (*)(std::string_view text,
                           std::vector<TextSpan>* matches);
 
 struct Pattern {
-  std::string literal;             // used if the others are null
+  std::string literal;  // used if the others are null
   Splitter splitter = nullptr;
   std::shared_ptr<const Regex> regex;
 };
@@ -45,7 +45,11 @@ Status FindAll(const Pattern& pattern, std::string_view text,
 
 // What a split does with the stretches that match.
 enum class SplitBehavior : uint8_t {
-  kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous
+  kRemoved,
+  kIsolated,
+  kMergedWithPrevious,
+  kMergedWithNext,
+  kContiguous
 };
 
 // A stretch of text that is or is not a match; a list of them covers a text.

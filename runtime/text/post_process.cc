@@ -33,12 +33,16 @@ Status Truncate(const PostProcessing& post, bool add_special_tokens,
     return OkStatus();
   }
   if (t.only_second) {
-    return Invalid("tokenizer: truncation strategy OnlySecond cannot shorten "
-                   "one text of %zu ids to %zu", ids->size(), length);
+    return Invalid(
+        "tokenizer: truncation strategy OnlySecond cannot shorten "
+        "one text of %zu ids to %zu",
+        ids->size(), length);
   }
   if (t.stride >= length) {
-    return Invalid("tokenizer: truncation stride %zu is not below the length "
-                   "%zu", t.stride, length);
+    return Invalid(
+        "tokenizer: truncation stride %zu is not below the length "
+        "%zu",
+        t.stride, length);
   }
   if (t.left) {
     ids->erase(ids->begin(), ids->end() - static_cast<ptrdiff_t>(length));
@@ -51,8 +55,10 @@ Status Truncate(const PostProcessing& post, bool add_special_tokens,
 Status ApplyTemplate(const PostProcessorStep& step, bool add_special_tokens,
                      Lists* lists) {
   if (lists->empty() || lists->size() > 2) {
-    return Invalid("tokenizer: a TemplateProcessing behind others gets %zu "
-                   "parts, supported: 1, 2", lists->size());
+    return Invalid(
+        "tokenizer: a TemplateProcessing behind others gets %zu "
+        "parts, supported: 1, 2",
+        lists->size());
   }
   Lists out;
   for (const TemplatePart& part :
@@ -60,8 +66,9 @@ Status ApplyTemplate(const PostProcessorStep& step, bool add_special_tokens,
     if (!part.is_sequence) {
       if (add_special_tokens) out.push_back(part.ids);
     } else if (part.is_second && lists->size() < 2) {
-      return Invalid("tokenizer: TemplateProcessing's \"single\" uses "
-                     "sequence B");
+      return Invalid(
+          "tokenizer: TemplateProcessing's \"single\" uses "
+          "sequence B");
     } else {
       out.push_back((*lists)[part.is_second ? 1 : 0]);
     }

@@ -22,7 +22,9 @@ struct TemplatePart {
 struct PostProcessorStep {
   enum class Kind : uint8_t {
     kNone,  // ByteLevel: it changes offsets, which nobody here asks for
-    kBert, kRoberta, kTemplate
+    kBert,
+    kRoberta,
+    kTemplate
   };
   Kind kind;
   int32_t cls = 0, sep = 0;                // Bert, Roberta

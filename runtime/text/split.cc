@@ -124,8 +124,8 @@ void Rewrite(F rewrite, Pieces* pieces) {
   pieces->text = pieces->owned;
 }
 
-Status ByteLevel(const PreTokenizerStep& step, bool raw_bytes,
-                 Scratch* scratch, Pieces* pieces) {
+Status ByteLevel(const PreTokenizerStep& step, bool raw_bytes, Scratch* scratch,
+                 Pieces* pieces) {
   if (step.add_prefix_space) {
     Rewrite(
         [](const Piece&, std::string_view text, std::string* out) {
@@ -139,11 +139,9 @@ Status ByteLevel(const PreTokenizerStep& step, bool raw_bytes,
         SplitAtPattern(step, SplitBehavior::kIsolated, scratch, pieces));
   }
   if (!raw_bytes) {
-    Rewrite(
-        [](const Piece&, std::string_view text, std::string* out) {
-          AppendByteLevel(text, out);
-        },
-        pieces);
+    Rewrite([](const Piece&, std::string_view text,
+               std::string* out) { AppendByteLevel(text, out); },
+            pieces);
   }
   return OkStatus();
 }
@@ -154,7 +152,8 @@ Status Metaspace(const PreTokenizerStep& step, Scratch* scratch,
   Rewrite(
       [&](const Piece& piece, std::string_view text, std::string* out) {
         if (text.empty()) return;
-        const bool starts = text[0] == ' ' || text.starts_with(step.replacement);
+        const bool starts =
+            text[0] == ' ' || text.starts_with(step.replacement);
         if (!starts && (step.prepend == Prepend::kAlways ||
                         (step.prepend == Prepend::kFirst && piece.at_start))) {
           *out += step.replacement;
@@ -220,8 +219,8 @@ Status RunStep(const PreTokenizerStep& step, bool raw_bytes, Scratch* scratch,
     case Kind::kByteLevel:
       return ByteLevel(step, raw_bytes, scratch, pieces);
     case Kind::kBert:
-      SLM_RETURN_IF_ERROR(SplitAtChars(is_space, SplitBehavior::kRemoved,
-                                       scratch, pieces));
+      SLM_RETURN_IF_ERROR(
+          SplitAtChars(is_space, SplitBehavior::kRemoved, scratch, pieces));
       return SplitAtChars(is_punctuation, SplitBehavior::kIsolated, scratch,
                           pieces);
     case Kind::kWhitespace:

@@ -16,17 +16,25 @@ namespace slm::text {
 
 struct PreTokenizerStep {
   enum class Kind : uint8_t {
-    kByteLevel, kBert, kWhitespace, kWhitespaceSplit, kMetaspace,
-    kCharDelimiter, kSplit, kPunctuation, kDigits, kUnicodeScripts,
+    kByteLevel,
+    kBert,
+    kWhitespace,
+    kWhitespaceSplit,
+    kMetaspace,
+    kCharDelimiter,
+    kSplit,
+    kPunctuation,
+    kDigits,
+    kUnicodeScripts,
     kFixedLength
   };
   enum class Prepend : uint8_t { kAlways, kFirst, kNever };
   Kind kind;
   SplitBehavior behavior = SplitBehavior::kIsolated;  // Split, Punctuation
   bool invert = false;                                // Split
-  Pattern pattern;                  // Split; ByteLevel's own expression
-  bool use_pattern = true;          // ByteLevel
-  bool add_prefix_space = false;    // ByteLevel
+  Pattern pattern;                     // Split; ByteLevel's own expression
+  bool use_pattern = true;             // ByteLevel
+  bool add_prefix_space = false;       // ByteLevel
   Prepend prepend = Prepend::kAlways;  // Metaspace
   bool split = true;                   // Metaspace
   std::string replacement;             // Metaspace, CharDelimiter: a character

@@ -24,7 +24,7 @@ enum : uint8_t {
   kIsLetter = 1,
   kIsNumber = 2,
   kIsSpace = 4,
-  kIsNewline = 8,   // \r or \n; also a space
+  kIsNewline = 8,    // \r or \n; also a space
   kIsUpperish = 16,  // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
   kIsLowerish = 32,  // [\p{Ll}\p{Lm}\p{Lo}\p{M}]
 };
@@ -36,13 +36,12 @@ constexpr uint32_t kLowerish = Bit(kLl) | Bit(kLm) | Bit(kLo) | kMarks;
 uint8_t ClassOfCode(uint32_t code) {
   const uint16_t p = PropertiesOf(code);
   const uint32_t bit = uint32_t{1} << (p & 31);
-  return static_cast<uint8_t>(
-      ((bit & kLetters) != 0 ? kIsLetter : 0) |
-      ((bit & kNumbers) != 0 ? kIsNumber : 0) |
-      ((p & kSpace) != 0 ? kIsSpace : 0) |
-      (code == '\r' || code == '\n' ? kIsNewline : 0) |
-      ((bit & kUpperish) != 0 ? kIsUpperish : 0) |
-      ((bit & kLowerish) != 0 ? kIsLowerish : 0));
+  return static_cast<uint8_t>(((bit & kLetters) != 0 ? kIsLetter : 0) |
+                              ((bit & kNumbers) != 0 ? kIsNumber : 0) |
+                              ((p & kSpace) != 0 ? kIsSpace : 0) |
+                              (code == '\r' || code == '\n' ? kIsNewline : 0) |
+                              ((bit & kUpperish) != 0 ? kIsUpperish : 0) |
+                              ((bit & kLowerish) != 0 ? kIsLowerish : 0));
 }
 
 struct AsciiClasses {
@@ -101,9 +100,8 @@ class Reader {
     return at;
   }
   size_t SkipNewlines(size_t at, bool slash) const {
-    while (at < text_.size() &&
-           (text_[at] == '\r' || text_[at] == '\n' ||
-            (slash && text_[at] == '/'))) {
+    while (at < text_.size() && (text_[at] == '\r' || text_[at] == '\n' ||
+                                 (slash && text_[at] == '/'))) {
       ++at;
     }
     return at;
@@ -192,8 +190,7 @@ size_t NextSymbolsOrSpaces(const Reader& r, size_t at, bool slash) {
   const size_t body = at + (r.Byte(at) == ' ' ? 1 : 0);
   const uint8_t c = r.Peek(body);
   if (c != 0xFF && (c & (kIsLetter | kIsNumber | kIsSpace)) == 0) {
-    const size_t end =
-        r.SkipWithout(body, kIsLetter | kIsNumber | kIsSpace);
+    const size_t end = r.SkipWithout(body, kIsLetter | kIsNumber | kIsSpace);
     return r.SkipNewlines(end, slash);
   }
   const size_t newline = r.SkipToLastNewline(at);

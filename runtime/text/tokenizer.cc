@@ -26,10 +26,9 @@ std::vector<TextSpan> SortedSpans(std::span<const TextSpan> spans,
     s.end = std::min(s.end, size);
     if (s.begin < s.end) sorted.push_back(s);
   }
-  std::sort(sorted.begin(), sorted.end(),
-            [](const TextSpan& a, const TextSpan& b) {
-              return a.begin < b.begin;
-            });
+  std::sort(
+      sorted.begin(), sorted.end(),
+      [](const TextSpan& a, const TextSpan& b) { return a.begin < b.begin; });
   std::vector<TextSpan> merged;
   for (const TextSpan& s : sorted) {
     if (!merged.empty() && s.begin <= merged.back().end) {
@@ -79,8 +78,8 @@ Status Tokenizer::AddTokens() {
   for (const AddedToken& token : parts_.added_tokens) {
     if (token.content.empty()) continue;
     const auto known = ids.find(token.content);
-    int32_t id = known != ids.end() ? known->second
-                                    : vocabulary().Find(token.content);
+    int32_t id =
+        known != ids.end() ? known->second : vocabulary().Find(token.content);
     if (id < 0) id = next_id++;
     ids[token.content] = id;
     const bool is_special = special.find(token.content) != special.end();
@@ -93,8 +92,7 @@ Status Tokenizer::AddTokens() {
     std::string content = token.content;
     bool keeps_start = true;
     if (token.normalized) {
-      SLM_RETURN_IF_ERROR(
-          Normalize(parts_.normalizer, &content, &keeps_start));
+      SLM_RETURN_IF_ERROR(Normalize(parts_.normalizer, &content, &keeps_start));
       if (content.empty()) {
         return Invalid("added token \"%s\" is empty when normalised",
                        Printable(token.content).c_str());
@@ -114,8 +112,8 @@ Status Tokenizer::Finish() {
   SLM_RETURN_IF_ERROR(AddTokens());
   vocab_size_ = vocabulary().id_bound();
   if (!added_.tokens.empty()) {
-    vocab_size_ = std::max(
-        vocab_size_, static_cast<size_t>(added_.tokens.back().id) + 1);
+    vocab_size_ =
+        std::max(vocab_size_, static_cast<size_t>(added_.tokens.back().id) + 1);
   }
   is_special_.assign(vocab_size_, false);
   for (const auto& [token, id] : added_.tokens) {
@@ -185,8 +183,7 @@ std::vector<TextSpan> Tokenizer::Encoder::NormalizedSpans(
   const auto moved = [&](size_t at) {
     std::string prefix(piece.substr(0, at));
     bool keeps_start = true;
-    const Status status =
-        Normalize(t.parts_.normalizer, &prefix, &keeps_start);
+    const Status status = Normalize(t.parts_.normalizer, &prefix, &keeps_start);
     return status.ok() ? prefix.size() : size_t{0};
   };
   std::vector<TextSpan> spans;
@@ -194,10 +191,10 @@ std::vector<TextSpan> Tokenizer::Encoder::NormalizedSpans(
     const size_t from = std::max(s.begin, begin);
     const size_t to = std::min(s.end, begin + piece.size());
     if (from >= to) continue;
-    spans.push_back({moved(from - begin),
-                     to == begin + piece.size()
-                         ? std::numeric_limits<size_t>::max()
-                         : moved(to - begin)});
+    spans.push_back(
+        {moved(from - begin), to == begin + piece.size()
+                                  ? std::numeric_limits<size_t>::max()
+                                  : moved(to - begin)});
   }
   return spans;
 }
@@ -208,8 +205,7 @@ Status Tokenizer::Encoder::NormalizeInto(std::string_view piece, size_t begin,
                                          Pieces* pieces) {
   std::string normal(piece);
   bool keeps_start = begin == 0;
-  SLM_RETURN_IF_ERROR(
-      Normalize(t.parts_.normalizer, &normal, &keeps_start));
+  SLM_RETURN_IF_ERROR(Normalize(t.parts_.normalizer, &normal, &keeps_start));
   std::vector<AddedMatch> matches;
   std::vector<TextSpan> spans;
   text::MatchLimits limits{.no_special = !options.parse_special};
@@ -252,10 +248,9 @@ Status Tokenizer::Encoder::Run(std::string_view text) {
   const bool rewrite =
       !t.added_.normalized.empty() ||
       !std::all_of(matches.begin(), matches.end(), [&](const AddedMatch& m) {
-        return m.id >= 0 ||
-               LeavesAlone(t.parts_.normalizer,
-                           text.substr(m.span.begin,
-                                       m.span.end - m.span.begin));
+        return m.id >= 0 || LeavesAlone(t.parts_.normalizer,
+                                        text.substr(m.span.begin,
+                                                    m.span.end - m.span.begin));
       });
   for (const AddedMatch& m : matches) {
     const std::string_view part =
@@ -306,10 +301,10 @@ Result<std::vector<int32_t>> Tokenizer::Encode(
     repaired = ReplaceInvalidUtf8(text);
     text = repaired;
   }
-  Encoder encoder{.t = *this, .options = options,
+  Encoder encoder{.t = *this,
+                  .options = options,
                   .user_spans = SortedSpans(spans, text.size())};
-  const bool no_control =
-      !options.parse_special || !encoder.user_spans.empty();
+  const bool no_control = !options.parse_special || !encoder.user_spans.empty();
   encoder.bpe.no_control = no_control;
   encoder.unigram.no_control = no_control;
   SLM_RETURN_IF_ERROR(encoder.Run(text));
@@ -332,7 +327,8 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids,
 }
 
 TokenStream::TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens)
-    : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens),
+    : tokenizer_(&tokenizer),
+      skip_special_tokens_(skip_special_tokens),
       chain_(&tokenizer.parts_.decoder, /*eager=*/true) {}
 
 std::string TokenStream::Push(int32_t id) {

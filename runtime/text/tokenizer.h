@@ -62,8 +62,8 @@ class Tokenizer {
   std::string Decode(std::span<const int32_t> ids,
                      bool skip_special_tokens) const;
 
-  int32_t TokenId(std::string_view token) const;       // -1 if there is none
-  std::string_view TokenText(int32_t id) const;        // "" if there is none
+  int32_t TokenId(std::string_view token) const;  // -1 if there is none
+  std::string_view TokenText(int32_t id) const;   // "" if there is none
   bool HasToken(int32_t id) const;
   // A control token: an added token with "special": true.
   bool IsSpecial(int32_t id) const;

@@ -26,8 +26,7 @@ void NormalizeRun(std::string_view run, NormalForm form,
   // No character expands beyond 18 code points; most do not expand.
   if (codes->size() < run.size()) codes->resize(run.size());
   utf8proc_ssize_t count = utf8proc_decompose(
-      bytes, size, codes->data(),
-      static_cast<utf8proc_ssize_t>(codes->size()),
+      bytes, size, codes->data(), static_cast<utf8proc_ssize_t>(codes->size()),
       static_cast<utf8proc_option_t>(options));
   if (count < 0) {  // not UTF-8: callers have checked, so keep it as it is
     *out += run;
@@ -132,9 +131,9 @@ size_t GraphemeSize(std::string_view text) {
   size_t end = size;
   while (end < text.size()) {
     const uint32_t code = CodeAt(text, end, &size);
-    if (utf8proc_grapheme_break_stateful(
-            static_cast<utf8proc_int32_t>(last),
-            static_cast<utf8proc_int32_t>(code), &state)) {
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(last),
+                                         static_cast<utf8proc_int32_t>(code),
+                                         &state)) {
       break;
     }
     end += size;

@@ -17,8 +17,36 @@ namespace slm::text {
 
 // General categories, numbered as in unicode_tables.inc.
 enum Category : uint8_t {
-  kCn, kLu, kLl, kLt, kLm, kLo, kMn, kMc, kMe, kNd, kNl, kNo, kPc, kPd, kPs,
-  kPe, kPi, kPf, kPo, kSm, kSc, kSk, kSo, kZs, kZl, kZp, kCc, kCf, kCs, kCo
+  kCn,
+  kLu,
+  kLl,
+  kLt,
+  kLm,
+  kLo,
+  kMn,
+  kMc,
+  kMe,
+  kNd,
+  kNl,
+  kNo,
+  kPc,
+  kPd,
+  kPs,
+  kPe,
+  kPi,
+  kPf,
+  kPo,
+  kSm,
+  kSc,
+  kSk,
+  kSo,
+  kZs,
+  kZl,
+  kZp,
+  kCc,
+  kCf,
+  kCs,
+  kCo
 };
 
 // Sets of categories as bits, for CategoryIn.
@@ -27,22 +55,22 @@ constexpr uint32_t kLetters =
     Bit(kLu) | Bit(kLl) | Bit(kLt) | Bit(kLm) | Bit(kLo);
 constexpr uint32_t kMarks = Bit(kMn) | Bit(kMc) | Bit(kMe);
 constexpr uint32_t kNumbers = Bit(kNd) | Bit(kNl) | Bit(kNo);
-constexpr uint32_t kPunctuations = Bit(kPc) | Bit(kPd) | Bit(kPs) | Bit(kPe) |
-                                   Bit(kPi) | Bit(kPf) | Bit(kPo);
+constexpr uint32_t kPunctuations =
+    Bit(kPc) | Bit(kPd) | Bit(kPs) | Bit(kPe) | Bit(kPi) | Bit(kPf) | Bit(kPo);
 constexpr uint32_t kSymbols = Bit(kSm) | Bit(kSc) | Bit(kSk) | Bit(kSo);
 
 // Flags beside the category, in the order of the generator.
 enum Property : uint16_t {
-  kWordOnig = 1 << 5,      // \w of Oniguruma
-  kWordRust = 1 << 6,      // \w of Rust's regex
-  kSpace = 1 << 7,         // White_Space; \s of both
-  kNumeric = 1 << 8,       // Rust's char::is_numeric
-  kPunctuation = 1 << 9,   // what BERT and Punctuation split at
-  kControl = 1 << 10,      // what BertNormalizer's clean_text removes
-  kNonspacing = 1 << 11,   // what BertNormalizer strips as accents
-  kCombining = 1 << 12,    // what StripAccents removes
-  kNfcInert = 1 << 13,     // NFC leaves it, whatever stands beside it
-  kOpaque = 1 << 14,       // unknown to the reference's normal forms
+  kWordOnig = 1 << 5,     // \w of Oniguruma
+  kWordRust = 1 << 6,     // \w of Rust's regex
+  kSpace = 1 << 7,        // White_Space; \s of both
+  kNumeric = 1 << 8,      // Rust's char::is_numeric
+  kPunctuation = 1 << 9,  // what BERT and Punctuation split at
+  kControl = 1 << 10,     // what BertNormalizer's clean_text removes
+  kNonspacing = 1 << 11,  // what BertNormalizer strips as accents
+  kCombining = 1 << 12,   // what StripAccents removes
+  kNfcInert = 1 << 13,    // NFC leaves it, whatever stands beside it
+  kOpaque = 1 << 14,      // unknown to the reference's normal forms
 };
 
 // Category and flags of a code point below U+110000.
@@ -70,8 +98,7 @@ void AppendLower(uint32_t code, std::string* out);
 
 enum class NormalForm : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
 // Appends the normal form of valid UTF-8.
-void AppendNormalForm(std::string_view text, NormalForm form,
-                      std::string* out);
+void AppendNormalForm(std::string_view text, NormalForm form, std::string* out);
 // True if the text is surely in that form already (a quick check).
 bool IsNormalQuick(std::string_view text, NormalForm form);
 

@@ -104,8 +104,9 @@ Status UnigramModel::FindPath(std::string_view word,
     if (!has_single) {
       if (unk_id < 0) {
         if (nodes[next].id < 0 || unk_score_ + score > nodes[next].score) {
-          return Invalid("tokenizer: a character is not in the vocabulary and "
-                         "the Unigram model has no unk_id");
+          return Invalid(
+              "tokenizer: a character is not in the vocabulary and "
+              "the Unigram model has no unk_id");
         }
       } else {
         offer(next, begin, unk_score_ + score, unk_id);

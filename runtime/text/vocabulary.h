@@ -29,7 +29,7 @@ class Vocabulary {
   // the misses of many overlap.
   void FindMany(std::span<const std::string_view> texts,
                 std::span<int32_t> ids) const;
-  std::string_view Text(int32_t id) const;    // "" if there is none
+  std::string_view Text(int32_t id) const;  // "" if there is none
   bool Contains(int32_t id) const;
   // True if Find(Text(id)) is `id`: not so if the text has a later id, too.
   bool IsLastIdOf(int32_t id) const {

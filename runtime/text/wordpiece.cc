@@ -12,8 +12,10 @@ Status AppendUnknown(const Vocabulary& vocabulary, std::string_view unk_token,
                      std::vector<int32_t>* ids) {
   const int32_t id = vocabulary.Find(unk_token);
   if (id < 0) {
-    return Invalid("tokenizer: a word is unknown and unk_token \"%s\" is not "
-                   "in the vocabulary", Printable(unk_token).c_str());
+    return Invalid(
+        "tokenizer: a word is unknown and unk_token \"%s\" is not "
+        "in the vocabulary",
+        Printable(unk_token).c_str());
   }
   ids->push_back(id);
   return OkStatus();

@@ -17,7 +17,7 @@ namespace slm::text {
 struct WordPieceModel {
   Vocabulary vocabulary;
   std::string unk_token, continuing_prefix;
-  size_t max_chars = 100;  // longer words are unknown
+  size_t max_chars = 100;        // longer words are unknown
   std::vector<bool> is_control;  // by id
 
   // no_control: control tokens in the vocabulary do not match.

@@ -21,10 +21,10 @@ bool HaveFixtures() {
 }
 
 // Skips, but not where CI promises the fixtures.
-#define SLM_NEED_FIXTURES()                                                   \
-  if (!HaveFixtures()) {                                                      \
-    ASSERT_EQ(std::getenv("CI"), nullptr) << "no fixtures in " << kShared;    \
-    GTEST_SKIP() << "no fixtures in " << kShared;                             \
+#define SLM_NEED_FIXTURES()                                                \
+  if (!HaveFixtures()) {                                                   \
+    ASSERT_EQ(std::getenv("CI"), nullptr) << "no fixtures in " << kShared; \
+    GTEST_SKIP() << "no fixtures in " << kShared;                          \
   }
 
 struct Count {
@@ -104,13 +104,13 @@ void CheckStream(const Tokenizer& t, const std::vector<int32_t>& ids,
   count->Add(ok, where + " stream of " + Show(ids) + "\n got: " + got_all);
 }
 
-void CheckVectors(const Tokenizer& t, const std::string& folder,
-                  Count* encode, Count* decode, Count* stream) {
+void CheckVectors(const Tokenizer& t, const std::string& folder, Count* encode,
+                  Count* decode, Count* stream) {
   size_t number = 0;
   for (const JsonDocument& document : Lines(folder + "/vectors.jsonl")) {
     const JsonValue& line = document.root();
-    const std::string where = folder + "/vectors.jsonl:" +
-                              std::to_string(++number);
+    const std::string where =
+        folder + "/vectors.jsonl:" + std::to_string(++number);
     const std::string_view text = line.Find("text")->String();
     const std::vector<int32_t> want = Ids(*line.Find("ids"));
     auto ids = t.Encode(
@@ -127,11 +127,10 @@ void CheckVectors(const Tokenizer& t, const std::string& folder,
 void CheckDecodeVectors(const Tokenizer& t, const std::string& folder,
                         Count* decode) {
   size_t number = 0;
-  for (const JsonDocument& document :
-       Lines(folder + "/decode_vectors.jsonl")) {
+  for (const JsonDocument& document : Lines(folder + "/decode_vectors.jsonl")) {
     const JsonValue& line = document.root();
-    const std::string where = folder + "/decode_vectors.jsonl:" +
-                              std::to_string(++number);
+    const std::string where =
+        folder + "/decode_vectors.jsonl:" + std::to_string(++number);
     const std::vector<int32_t> ids = Ids(*line.Find("ids"));
     CheckDecoded(t, ids, line, where, decode);
     // What is streamed is UTF-8 and, where all bytes are, the same text.
@@ -144,9 +143,8 @@ void CheckDecodeVectors(const Tokenizer& t, const std::string& folder,
     std::string got;
     for (const int32_t id : ids) got += stream.Push(id);
     got += stream.Flush();
-    decode->Add(got == want->String(),
-                where + " streamed " + Show(ids) + "\n got: " +
-                    Printable(got, 300));
+    decode->Add(got == want->String(), where + " streamed " + Show(ids) +
+                                           "\n got: " + Printable(got, 300));
   }
 }
 
@@ -168,9 +166,11 @@ TEST(TokenizerVectors, ComponentsAndFamiliesEncodeAndDecodeAsTheReference) {
     CheckVectors(**t, folder, &encode, &decode, &stream);
     CheckDecodeVectors(**t, folder, &decode);
   }
-  std::printf("tokenizers %zu of %zu, encode %zu of %zu, decode %zu of %zu, "
-              "stream %zu of %zu\n", load.good, load.all, encode.good,
-              encode.all, decode.good, decode.all, stream.good, stream.all);
+  std::printf(
+      "tokenizers %zu of %zu, encode %zu of %zu, decode %zu of %zu, "
+      "stream %zu of %zu\n",
+      load.good, load.all, encode.good, encode.all, decode.good, decode.all,
+      stream.good, stream.all);
 }
 
 TEST(TokenizerVectors, ModelFoldersEncodeAndDecodeAsTheReference) {
@@ -198,8 +198,8 @@ TEST(TokenizerVectors, ModelFoldersEncodeAndDecodeAsTheReference) {
       CheckDecoded(**t, Ids(*c.Find("ids")), c, name, &decode);
     }
   }
-  std::printf("encode %zu of %zu, decode %zu of %zu\n", encode.good,
-              encode.all, decode.good, decode.all);
+  std::printf("encode %zu of %zu, decode %zu of %zu\n", encode.good, encode.all,
+              decode.good, decode.all);
 }
 
 TEST(TokenizerVectors, BrokenFilesAreRefusedWithFileAndCause) {
@@ -215,8 +215,8 @@ TEST(TokenizerVectors, BrokenFilesAreRefusedWithFileAndCause) {
                 {"invalid-utf8", "line"},
                 {"missing", "tokenizer.json"}};
   for (const auto& c : kCases) {
-    const std::string path = kShared + "/fixtures/bad/tokenizer-" + c.name +
-                             "/tokenizer.json";
+    const std::string path =
+        kShared + "/fixtures/bad/tokenizer-" + c.name + "/tokenizer.json";
     auto t = LoadTokenizer(path);
     ASSERT_FALSE(t.ok()) << c.name;
     const std::string message = t.status().message();
@@ -267,11 +267,12 @@ TEST(TokenizerVectors, DISABLED_TimesLoadAndEncode) {
       }
       return static_cast<double>(size * rounds) / best / 1e6;
     };
-    std::printf("%-10s load %.1f ms, encode MB/s: vectors %.1f, english %.1f, "
-                "20000 x a %.1f, 20000 spaces %.1f\n",
-                family, load * 1e3, rate(mixed, 2 << 20),
-                rate(prose.empty() ? "Hello world. " : prose, 2 << 20),
-                rate("a", 20000), rate(" ", 20000));
+    std::printf(
+        "%-10s load %.1f ms, encode MB/s: vectors %.1f, english %.1f, "
+        "20000 x a %.1f, 20000 spaces %.1f\n",
+        family, load * 1e3, rate(mixed, 2 << 20),
+        rate(prose.empty() ? "Hello world. " : prose, 2 << 20),
+        rate("a", 20000), rate(" ", 20000));
   }
 }
 

@@ -20,7 +20,8 @@ constexpr char kUsage[] =
     "DIR holds tokenizer.json. Reads JSON lines from stdin:\n"
     "  {\"text\": \"...\", \"add_special_tokens\": false}   or   {\"ids\": "
     "[...]}\n"
-    "and writes for each {\"ids\", \"decoded\", \"decoded_skip\", \"stream\"}:\n"
+    "and writes for each {\"ids\", \"decoded\", \"decoded_skip\", "
+    "\"stream\"}:\n"
     "the ids, their text with and without control tokens, and the piece of\n"
     "text that each id adds.\n";
 
@@ -120,7 +121,8 @@ Status Tokenize(const Arguments& arguments) {
   if (!IsFolder(folder)) {
     return Error(ErrorKind::kNotFound,
                  "cannot open \"%s\": no such folder; pass a folder that holds "
-                 "tokenizer.json", Printable(folder, 400).c_str());
+                 "tokenizer.json",
+                 Printable(folder, 400).c_str());
   }
   SLM_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                        LoadTokenizer(folder + "/tokenizer.json"));
