@@ -8,16 +8,9 @@ namespace slm {
 
 std::span<const std::span<const OpDef>> OpFamilies() {
   static const std::span<const OpDef> kFamilies[] = {
-      ControlOps(),
-      ElementwiseOps(),
-      CompareOps(),
-      UnaryOps(),
-      ActivationOps(),
-      NormOps(),
-      SoftmaxOps(),
-      MatMulOps(),
-      MatMulNBitsOps(),
-      InternalOps(),
+      ControlOps(),     ElementwiseOps(), CompareOps(),  UnaryOps(),
+      ActivationOps(),  NormOps(),        SoftmaxOps(),  MatMulOps(),
+      MatMulNBitsOps(), MoeOps(),         InternalOps(),
   };
   return kFamilies;
 }
