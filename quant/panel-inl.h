@@ -92,8 +92,9 @@ HWY_INLINE void Transpose4Words(const uint8_t* p, size_t stride,
 
 // The general edge: fewer than 16 rows, fewer than 16 bytes. Missing rows and
 // bytes become zero.
-HWY_NOINLINE void TransposeEdge(const uint8_t* base, size_t stride, size_t rows,
-                                size_t bytes, uint32_t* HWY_RESTRICT out) {
+inline HWY_NOINLINE void TransposeEdge(const uint8_t* base, size_t stride,
+                                       size_t rows, size_t bytes,
+                                       uint32_t* HWY_RESTRICT out) {
   const size_t words = (bytes + 3) / 4;
   std::memset(out, 0, words * kTile * sizeof *out);
   for (size_t n = 0; n < rows; ++n) {
