@@ -69,13 +69,15 @@ Result<Grid> Describe(const OpContext& c) {
   const Shape& x = c.In(0).shape;
   const Shape& scale = c.In(1).shape;
   Grid grid;
-  if (c.HasInput(2) && !(c.In(2).shape == scale)) {
+  const auto is_one = [](const Shape& s) {
+    return s.Count() == 1 && s.rank() <= 1;
+  };
+  if (c.HasInput(2) && !(c.In(2).shape == scale) &&
+      !(is_one(c.In(2).shape) && is_one(scale))) {
     return Invalid("zero point has shape %s, the scale %s",
                    c.In(2).shape.ToString().c_str(), scale.ToString().c_str());
   }
-  if (params.block_size == 0 && scale.Count() == 1 && scale.rank() <= 1) {
-    return grid;
-  }
+  if (params.block_size == 0 && is_one(scale)) return grid;
   SLM_ASSIGN_OR_RETURN(const size_t axis, CheckedAxis(params.axis, x.rank()));
   grid.single = false;
   grid.n = static_cast<size_t>(x[axis]);

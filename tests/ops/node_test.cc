@@ -25,25 +25,31 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// '*' stands for any text.
+// '*' stands for any text, '?' for one character.
 bool Matches(std::string_view pattern, std::string_view name) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == name;
-  if (name.substr(0, star) != pattern.substr(0, star)) return false;
-  for (size_t i = star; i <= name.size(); ++i) {
-    if (Matches(pattern.substr(star + 1), name.substr(i))) return true;
+  if (pattern.empty()) return name.empty();
+  if (pattern[0] == '*') {
+    for (size_t i = 0; i <= name.size(); ++i) {
+      if (Matches(pattern.substr(1), name.substr(i))) return true;
+    }
+    return false;
   }
-  return false;
+  return !name.empty() && (pattern[0] == '?' || pattern[0] == name[0]) &&
+         Matches(pattern.substr(1), name.substr(1));
 }
 
 // float16 as stored, everything else as it runs.
 double ValueAt(const TensorView& t, size_t i) {
   switch (t.dtype) {
-    case DType::kF32: return t.As<float>()[i];
-    case DType::kF64: return t.As<double>()[i];
+    case DType::kF32:
+      return t.As<float>()[i];
+    case DType::kF64:
+      return t.As<double>()[i];
     case DType::kI4:
-    case DType::kU4: return NibbleAt(t, i);
-    default: break;
+    case DType::kU4:
+      return NibbleAt(t, i);
+    default:
+      break;
   }
   uint16_t half;
   std::memcpy(&half, t.Raw() + 2 * i, sizeof half);
