@@ -11,14 +11,9 @@
 #include "loader/search_config.h"
 #include "runtime/core/log.h"
 #include "runtime/core/result.h"
+#include "runtime/text/prompt_template.h"
 
 namespace slm {
-
-// In each of them "{Content}" stands for a message's text. `prompt` is the last
-// user turn with the opening of the answer.
-struct PromptTemplate {
-  std::string system, user, assistant, prompt;
-};
 
 struct InferenceModel {
   std::string name;  // "phi-4-mini:3"; empty if the file does not say

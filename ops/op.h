@@ -136,6 +136,8 @@ enum OpTraits : uint32_t {
   kSequence = 1u << 4,
   // Gives other results each time or has effects: never folded.
   kNotPure = 1u << 5,
+  // Run reads only the shapes of its inputs: it runs in a dry run, too.
+  kShapeOnly = 1u << 6,
 };
 
 using OpParams = std::shared_ptr<const void>;

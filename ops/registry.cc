@@ -8,9 +8,25 @@ namespace slm {
 
 std::span<const std::span<const OpDef>> OpFamilies() {
   static const std::span<const OpDef> kFamilies[] = {
-      ControlOps(),     ElementwiseOps(), CompareOps(),  UnaryOps(),
-      ActivationOps(),  NormOps(),        SoftmaxOps(),  MatMulOps(),
-      MatMulNBitsOps(), MoeOps(),         InternalOps(),
+      // clang-format off: one a line, so that lists merge
+      ControlOps(),
+      ElementwiseOps(),
+      CompareOps(),
+      UnaryOps(),
+      ActivationOps(),
+      ShapeOps(),
+      LayoutOps(),
+      SliceOps(),
+      GatherOps(),
+      GatherQuantizedOps(),
+      CastOps(),
+      NormOps(),
+      SoftmaxOps(),
+      MatMulOps(),
+      MatMulNBitsOps(),
+      MoeOps(),
+      InternalOps(),
+      // clang-format on
   };
   return kFamilies;
 }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "loader/onnx_graph.h"
+#include "loader/tokenizer_json.h"
 
 namespace slm {
 namespace {
@@ -85,6 +86,11 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
   decoder.context_length = static_cast<size_t>(config.context_length);
   decoder.kv_heads = static_cast<size_t>(config.decoder.num_key_value_heads);
   decoder.head_size = static_cast<size_t>(config.decoder.head_size);
+  if (!config.decoder.inputs.past_names.empty()) {
+    return Invalid("%s: past_names: keys and values in one tensor (gpt2) are "
+                   "not supported",
+                   Printable(model->folder_.config_path, 400).c_str());
+  }
   decoder.rope_recompute_at =
       static_cast<size_t>(config.architecture.reprefill_length);
 
@@ -98,7 +104,21 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
   plan.accuracy_level = options.accuracy_level;
   plan.log = options.log;
   SLM_ASSIGN_OR_RETURN(model->plan_, BuildPlan(std::move(graph), plan));
+  SLM_RETURN_IF_ERROR(model->OpenText(options));
   return model;
+}
+
+Status Model::OpenText(const ModelOptions& options) {
+  SLM_ASSIGN_OR_RETURN(tokenizer_, LoadTokenizer(folder_.tokenizer_path));
+  const bool own = options.template_text.has_value();
+  const std::string& source =
+      own ? *options.template_text : folder_.chat_template.source;
+  if (source.empty()) return OkStatus();
+  SLM_ASSIGN_OR_RETURN(
+      chat_template_,
+      ChatTemplate::Parse(source, own ? "chat template"
+                                      : folder_.chat_template.file));
+  return OkStatus();
 }
 
 size_t Model::WeightBytes() const {

@@ -5,17 +5,22 @@
 #define SLM_RUNTIME_MODEL_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "loader/folder.h"
 #include "runtime/plan/plan.h"
 #include "runtime/session.h"
+#include "runtime/text/chat_template.h"
+#include "runtime/text/tokenizer.h"
 
 namespace slm {
 
 struct ModelOptions {
   int accuracy_level = -1;   // overrides the nodes' accuracy_level when >= 0
   bool force_dense = false;  // run the graph as it stands
+  // Replaces the folder's chat template.
+  std::optional<std::string> template_text;
   TemplateOrder template_order = TemplateOrder::kOrtGenAi;
   LogSink log;
 };
@@ -31,15 +36,23 @@ class Model {
   const ModelConfig& config() const { return folder_.config; }
   const Plan& plan() const { return *plan_; }
   const DecoderSpec& decoder() const { return decoder_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  // nullptr if the folder has none.
+  const ChatTemplate* chat_template() const {
+    return chat_template_ ? &*chat_template_ : nullptr;
+  }
   // Bytes of all constants, mapped or not.
   size_t WeightBytes() const;
 
  private:
   Model() = default;
+  Status OpenText(const ModelOptions& options);
 
   ModelFolder folder_;
   std::unique_ptr<Plan> plan_;
   DecoderSpec decoder_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> chat_template_;
 };
 
 }  // namespace slm

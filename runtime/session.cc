@@ -294,7 +294,8 @@ Status Session::Run(std::span<const Item> items) {
 Status Session::RunItems(std::span<const Item> items) {
   for (const Item& item : items) {
     Sequence* s = sequences_[item.sequence].get();
-    SLM_RETURN_IF_ERROR(Recompute(s, s->tokens.size() + item.tokens.size()));
+    SLM_RETURN_IF_ERROR(Recompute(
+        s, std::max(item.prompt_total, s->tokens.size() + item.tokens.size())));
   }
   if (!plan_.ragged) {
     for (const Item& item : items) {
@@ -323,8 +324,9 @@ Status Session::RunItems(std::span<const Item> items) {
       const LogitsFor logits =
           item.logits == LogitsFor::kLast && !end ? LogitsFor::kNone
                                                   : item.logits;
-      chunks.push_back({s, item.tokens.subspan(at, n), base + at,
-                        base + item.tokens.size(), logits});
+      chunks.push_back(
+          {s, item.tokens.subspan(at, n), base + at,
+           std::max(item.prompt_total, base + item.tokens.size()), logits});
       rows += n;
       at += n;
     }

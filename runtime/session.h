@@ -68,6 +68,10 @@ class Session {
     SequenceId sequence = 0;
     std::span<const int32_t> tokens;  // appended; at least one
     LogitsFor logits = LogitsFor::kLast;
+    // Length that the sequence will have when its whole prompt is in, for a
+    // caller that brings a prompt piece by piece; 0: with this item. Long-rope
+    // models choose their factors by it.
+    size_t prompt_total = 0;
   };
   // Runs all items as one ragged batch (in chunks of prefill_chunk rows); each
   // sequence at most once. On failure the sequences are as before.

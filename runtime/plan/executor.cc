@@ -2,7 +2,8 @@
 #include "runtime/plan/executor.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "runtime/core/clock.h"
 
 namespace slm {
 namespace {
@@ -10,12 +11,6 @@ namespace {
 // A dry run computes tensors up to this size: shape arithmetic and masks of
 // short prompts, not activations.
 constexpr size_t kDryElements = 4096;
-
-double Now() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 }  // namespace
 
@@ -95,10 +90,10 @@ std::string Executor::Where(const Step& step) const {
 
 Status Executor::Run(const Batch* batch) {
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
-    const double start = profile_on_ ? Now() : 0;
+    const double start = profile_on_ ? MonotonicSeconds() : 0;
     SLM_RETURN_IF_ERROR(RunStep(s, batch, /*dry=*/false));
     if (profile_on_) {
-      profile_[s].seconds += Now() - start;
+      profile_[s].seconds += MonotonicSeconds() - start;
       ++profile_[s].calls;
     }
   }
@@ -142,8 +137,9 @@ Status Executor::RunStep(size_t index, const Batch* batch, bool dry) {
   return OkStatus();
 }
 
-bool Executor::StaysDry(const OpContext& context) const {
+bool Executor::StaysDry(const Step& step, const OpContext& context) const {
   for (const TensorView* input : context.inputs) {
+    if (step.op->traits & kShapeOnly) break;
     if (input && !input->data && input->Count() > 0) return true;
   }
   for (const TensorView& output : context.outputs) {
@@ -155,7 +151,7 @@ bool Executor::StaysDry(const OpContext& context) const {
 Status Executor::Compute(const Step& step, OpContext* context, bool dry) {
   SLM_RETURN_IF_ERROR(step.op->infer(*context));
   const bool no_data =
-      dry && ((step.op->traits & kSequence) || StaysDry(*context));
+      dry && ((step.op->traits & kSequence) || StaysDry(step, *context));
   for (size_t i = 0; i < outputs_.size(); ++i) {
     SLM_RETURN_IF_ERROR(Place(step, *context, i, no_data));
   }

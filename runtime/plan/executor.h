@@ -78,7 +78,7 @@ class Executor {
   Status Compute(const Step& step, OpContext* context, bool dry);
   Status Place(const Step& step, const OpContext& context, size_t output,
                bool dry);
-  bool StaysDry(const OpContext& context) const;
+  bool StaysDry(const Step& step, const OpContext& context) const;
   void Release(const Step& step);
   std::string Where(const Step& step) const;
 

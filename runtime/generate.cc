@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/generate.h"
+
+#include <algorithm>
+
+#include "runtime/beam.h"
+
+namespace slm {
+namespace {
+
+// Prompt tokens between two returns of Next, so that a host can show progress
+// and cancel.
+constexpr size_t kPromptPiece = 512;
+
+size_t CommonPrefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  const size_t n = std::min(a.size(), b.size());
+  size_t i = 0;
+  while (i < n && a[i] == b[i]) ++i;
+  return i;
+}
+
+}  // namespace
+
+Generator::Generator(Session* session, const Tokenizer* tokenizer)
+    : session_(session),
+      tokenizer_(tokenizer),
+      sequence_(session->NewSequence()) {}
+
+Status Generator::Start(std::span<const int32_t> prompt,
+                        const GenerateOptions& options) {
+  const DecoderSpec& spec = session_->spec();
+  if (prompt.empty()) return Usage("the prompt is empty");
+  if (prompt.size() >= spec.context_length) {
+    return Error(ErrorKind::kOverflow,
+                 "prompt has %zu tokens, context is %zu; shorten it or raise "
+                 "--ctx",
+                 prompt.size(), spec.context_length);
+  }
+  SLM_RETURN_IF_ERROR(Validate(options.ngram));
+  SLM_ASSIGN_OR_RETURN(
+      Search search,
+      Search::Create(options.search, static_cast<int64_t>(spec.vocab_size),
+                     static_cast<int64_t>(spec.context_length), options.seed));
+  SLM_ASSIGN_OR_RETURN(StopMatcher stop, StopMatcher::Create(options.stop));
+  SLM_RETURN_IF_ERROR(search.AppendPrompt(prompt));
+  // One token at least must run to give logits.
+  const size_t kept = std::min(
+      CommonPrefix(session_->Tokens(sequence_), prompt), prompt.size() - 1);
+  SLM_RETURN_IF_ERROR(session_->Rewind(sequence_, kept));
+  options_ = options;
+  prompt_.assign(prompt.begin(), prompt.end());
+  prompt_done_ = kept;
+  search_.emplace(std::move(search));
+  stop_ = std::move(stop);
+  stream_.emplace(*tokenizer_, options.skip_special_tokens);
+  stats_ = {};
+  stats_.prompt_tokens = prompt.size();
+  stats_.cached_tokens = kept;
+  pending_ = -1;
+  return OkStatus();
+}
+
+Result<GenerateStep> Generator::Next() {
+  if (options_.search.num_beams > 1) return RunBeams();
+  return prompt_done_ < prompt_.size() ? Prefill() : Decode();
+}
+
+Result<GenerateStep> Generator::Prefill() {
+  // A dense graph may treat a prompt differently when it is cut.
+  const size_t left = prompt_.size() - prompt_done_;
+  const size_t n =
+      session_->plan().ragged ? std::min(left, kPromptPiece) : left;
+  const Session::Item item{
+      sequence_, std::span(prompt_).subspan(prompt_done_, n),
+      n == left ? LogitsFor::kLast : LogitsFor::kNone, prompt_.size()};
+  SLM_RETURN_IF_ERROR(session_->Run({&item, 1}));
+  prompt_done_ += n;
+  GenerateStep step;
+  step.prompt_done = prompt_done_;
+  if (n < left) return step;
+  const auto row = session_->Logits(0);
+  logits_.assign(row.begin(), row.end());
+  SLM_ASSIGN_OR_RETURN(const int32_t token, search_->Next(logits_));
+  Take({&token, 1}, &step);
+  return step;
+}
+
+Result<GenerateStep> Generator::Decode() {
+  GenerateStep step;
+  step.prompt_done = prompt_done_;
+  if (options_.ngram.ngram_size > 0 && options_.search.top_logprobs < 0 &&
+      session_->plan().ragged && !session_->plan().pruned_logits) {
+    SLM_RETURN_IF_ERROR(Speculate(&step));
+    return step;
+  }
+  const Session::Item item{sequence_, {&pending_, 1}, LogitsFor::kLast};
+  SLM_RETURN_IF_ERROR(session_->Run({&item, 1}));
+  const auto row = session_->Logits(0);
+  logits_.assign(row.begin(), row.end());
+  SLM_ASSIGN_OR_RETURN(const int32_t token, search_->Next(logits_));
+  Take({&token, 1}, &step);
+  return step;
+}
+
+// Runs the pending token and drafts after it at once; what the search would
+// not have chosen itself is rewound.
+Status Generator::Speculate(GenerateStep* step) {
+  const size_t base = session_->Tokens(sequence_).size();
+  const size_t room = search_->room();
+  ProposeDrafts(options_.ngram, search_->history().tokens(),
+                room > 0 ? room - 1 : 0, &drafts_);
+  std::vector<int32_t> run = {pending_};
+  run.insert(run.end(), drafts_.begin(), drafts_.end());
+  const Session::Item item{sequence_, run, LogitsFor::kAll};
+  SLM_RETURN_IF_ERROR(session_->Run({&item, 1}));
+  logits_.clear();
+  for (size_t r = 0; r < run.size(); ++r) {
+    const auto row = session_->Logits(r);
+    logits_.insert(logits_.end(), row.begin(), row.end());
+  }
+  std::vector<int32_t> chosen;
+  SLM_RETURN_IF_ERROR(search_->Verify(drafts_, logits_, &chosen));
+  SLM_RETURN_IF_ERROR(session_->Rewind(sequence_, base + chosen.size()));
+  stats_.draft_tokens += drafts_.size();
+  stats_.accepted_tokens += chosen.size() - 1;
+  Take(chosen, step);
+  return OkStatus();
+}
+
+// Tokens into text; the last of them decides whether the answer ends.
+void Generator::Take(std::span<const int32_t> chosen, GenerateStep* step) {
+  step->tokens.assign(chosen.begin(), chosen.end());
+  pending_ = chosen.back();
+  if (options_.search.top_logprobs >= 0) step->logprobs = search_->logprobs();
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const bool eos =
+        search_->finish() == slm::Finish::kEos && i + 1 == chosen.size();
+    ++stats_.output_tokens;
+    if (eos) break;
+    if (stop_.Feed(stream_->Push(chosen[i]), &step->text)) {
+      step->finish = FinishReason::kStop;
+      return;
+    }
+  }
+  if (search_->finish() == slm::Finish::kEos) {
+    Finish(FinishReason::kEos, step);
+  } else if (search_->finish() == slm::Finish::kLength) {
+    Finish(FinishReason::kLength, step);
+  }
+}
+
+void Generator::Finish(FinishReason reason, GenerateStep* step) {
+  step->finish = reason;
+  if (stop_.Feed(stream_->Flush(), &step->text)) {
+    step->finish = FinishReason::kStop;
+    return;
+  }
+  stop_.Flush(&step->text);
+}
+
+Result<GenerateStep> Generator::RunBeams() {
+  const size_t beams = static_cast<size_t>(options_.search.num_beams);
+  const size_t vocab = session_->spec().vocab_size;
+  SLM_ASSIGN_OR_RETURN(
+      BeamSearch search,
+      BeamSearch::Create(
+          options_.search, static_cast<int64_t>(vocab),
+          static_cast<int64_t>(session_->spec().context_length), prompt_));
+  const Session::Item item{sequence_,
+                           std::span(prompt_).subspan(prompt_done_),
+                           LogitsFor::kLast};
+  SLM_RETURN_IF_ERROR(session_->Run({&item, 1}));
+  prompt_done_ = prompt_.size();
+  logits_.clear();
+  std::vector<SequenceId> sequences;
+  for (size_t b = 0; b < beams; ++b) {
+    const auto row = session_->Logits(0);
+    logits_.insert(logits_.end(), row.begin(), row.end());
+    SLM_ASSIGN_OR_RETURN(const SequenceId fork, session_->Fork(sequence_));
+    sequences.push_back(fork);
+  }
+  Status status = search.Step(logits_);
+  while (status.ok() && !search.done()) {
+    std::vector<SequenceId> forks;
+    std::vector<Session::Item> items;
+    for (const BeamNext& next : search.next()) {
+      SLM_ASSIGN_OR_RETURN(const SequenceId fork,
+                           session_->Fork(sequences[next.parent]));
+      forks.push_back(fork);
+      items.push_back({fork, {&next.token, 1}, LogitsFor::kLast});
+    }
+    for (SequenceId id : sequences) session_->Drop(id);
+    sequences = std::move(forks);
+    status = session_->Run(items);
+    if (!status.ok()) break;
+    for (size_t b = 0; b < beams; ++b) {
+      const auto row = session_->Logits(b);
+      std::copy(row.begin(), row.end(), logits_.begin() +
+                                            static_cast<ptrdiff_t>(b * vocab));
+    }
+    status = search.Step(logits_);
+  }
+  for (SequenceId id : sequences) session_->Drop(id);
+  if (!status.ok()) return status;
+  const std::vector<Hypothesis> best = search.Finish();
+  const auto answer = std::span(best[0].tokens).subspan(prompt_.size());
+  GenerateStep step;
+  step.prompt_done = prompt_done_;
+  step.tokens.assign(answer.begin(), answer.end());
+  stats_.output_tokens = answer.size();
+  step.finish = prompt_.size() + answer.size() >=
+                        static_cast<size_t>(options_.search.max_length)
+                    ? FinishReason::kLength
+                    : FinishReason::kEos;
+  for (int32_t token : answer) {
+    if (stop_.Feed(stream_->Push(token), &step.text)) {
+      step.finish = FinishReason::kStop;
+      return step;
+    }
+  }
+  Finish(step.finish, &step);
+  return step;
+}
+
+}  // namespace slm

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tools/run/options.h"
+
+namespace slm {
+namespace {
+
+using Args = std::vector<std::string>;
+
+RunOptions Parse(const Args& args) {
+  auto options = ParseRunOptions(args);
+  EXPECT_TRUE(options.ok()) << options.status().message();
+  return options.ok() ? *options : RunOptions();
+}
+
+TEST(RunOptions, ModelIsTheFirstWordOrAFlag) {
+  RunOptions o = Parse({"m/", "Tell", "me,", "more"});
+  EXPECT_EQ(o.model, "m/");
+  EXPECT_EQ(o.prompt_words, (Args{"Tell", "me,", "more"}));
+  o = Parse({"-m", "m/", "Tell", "--", "--me"});
+  EXPECT_EQ(o.model, "m/");
+  EXPECT_EQ(o.prompt_words, (Args{"Tell", "--me"}));
+}
+
+TEST(RunOptions, LeftOutIsEmpty) {
+  const RunOptions o = Parse({"m"});
+  EXPECT_FALSE(o.temperature || o.top_p || o.top_k || o.min_p || o.seed ||
+               o.max_tokens || o.context || o.threads || o.max_memory ||
+               o.system || o.file || o.num_beams);
+  EXPECT_EQ(o.kv, KvType::kF16);
+  EXPECT_EQ(o.on_overflow, OverflowPolicy::kError);
+  EXPECT_EQ(o.stats, Switch::kAuto);
+}
+
+TEST(RunOptions, EveryFlagReachesItsField) {
+  const RunOptions o = Parse({"m",          "-s",
+                              "@sys.txt",   "-f",
+                              "p.txt",      "-n",
+                              "7",          "--temp",
+                              "0.5",        "--top-p",
+                              "0.9",        "--top-k",
+                              "40",         "--min-p",
+                              "0.05",       "--repeat-penalty",
+                              "1.1",        "--presence-penalty",
+                              "-0.5",       "--frequency-penalty",
+                              "0.25",       "--logit-bias",
+                              "42=-100",    "--logit-bias",
+                              "7=1.5",      "--no-repeat-ngram",
+                              "3",          "--stop",
+                              "a,b",        "--stop",
+                              "\n",         "--seed",
+                              "4294967295", "-c",
+                              "2048",       "-t",
+                              "2",          "--kv",
+                              "int8",       "--max-mem",
+                              "1.5G",       "--on-overflow",
+                              "shift",      "--template",
+                              "@t.jinja",   "--show-prompt",
+                              "--stats",    "--strict",
+                              "-o",         "jsonl",
+                              "--color",    "off",
+                              "-v"});
+  EXPECT_EQ(o.system, "@sys.txt");
+  EXPECT_EQ(o.file, "p.txt");
+  EXPECT_EQ(o.max_tokens, 7);
+  EXPECT_EQ(o.temperature, 0.5);
+  EXPECT_EQ(o.top_p, 0.9);
+  EXPECT_EQ(o.top_k, 40);
+  EXPECT_EQ(o.min_p, 0.05);
+  EXPECT_EQ(o.repetition_penalty, 1.1);
+  EXPECT_EQ(o.presence_penalty, -0.5);
+  EXPECT_EQ(o.frequency_penalty, 0.25);
+  ASSERT_EQ(o.logit_bias.size(), 2u);
+  EXPECT_EQ(o.logit_bias[0], std::make_pair(42, -100.0));
+  EXPECT_EQ(o.no_repeat_ngram_size, 3);
+  EXPECT_EQ(o.stop, (Args{"a,b", "\n"}));
+  EXPECT_EQ(o.seed, 4294967295);
+  EXPECT_EQ(o.context, 2048);
+  EXPECT_EQ(o.threads, 2);
+  EXPECT_EQ(o.kv, KvType::kInt8);
+  EXPECT_EQ(o.max_memory, uint64_t{3} << 29);
+  EXPECT_EQ(o.on_overflow, OverflowPolicy::kShift);
+  EXPECT_EQ(o.template_file, "t.jinja");
+  EXPECT_TRUE(o.show_prompt && o.strict && o.verbose);
+  EXPECT_EQ(o.stats, Switch::kOn);
+  EXPECT_EQ(o.output, OutputFormat::kJsonLines);
+  EXPECT_EQ(o.color, Switch::kOff);
+  EXPECT_TRUE(Parse({"m", "--raw", "-q", "--greedy"}).greedy);
+  EXPECT_EQ(Parse({"m", "--beams", "4"}).num_beams, 4);
+  EXPECT_EQ(Parse({"m", "--stats=off", "hi"}).stats, Switch::kOff);
+  EXPECT_FALSE(Parse({"m", "-c", "auto", "-t", "auto"}).context);
+}
+
+TEST(RunOptions, MistakesAreUsageErrorsThatSayWhatIsWrong) {
+  const std::pair<Args, const char*> cases[] = {
+      {{}, "no model: pass a folder, as in slm-run MODEL \"Hello\""},
+      {{"m", "--temp", "hot"}, "--temp is \"hot\", must be a number from 0"},
+      {{"m", "--temp", "0.5x"}, "--temp is \"0.5x\", must be a number from 0"},
+      {{"m", "--temp", "nan"}, "--temp is \"nan\", must be a number from 0"},
+      {{"m", "--top-p", "1.5"}, "--top-p is \"1.5\", must be a number 0..1"},
+      {{"m", "-n", "0"},
+       "--max-tokens is \"0\", must be a whole number from 1"},
+      {{"m", "--beams", "33"},
+       "--beams is \"33\", must be a whole number 1..32"},
+      {{"m", "-c", "-5"},
+       "--ctx is \"-5\", must be auto or a whole number "
+       "from 1"},
+      {{"m", "--kv", "fp8"}, "--kv is \"fp8\", must be one of f32, f16, int8"},
+      {{"m", "--max-mem", "2X"},
+       "--max-mem is \"2X\", must be a size as in 800M or 1.5G"},
+      {{"m", "--logit-bias", "cat=1"},
+       "--logit-bias is \"cat=1\", must be TOKEN=NUMBER, as in 42=-100"},
+      {{"m", "--stop", ""}, "--stop is \"\", must be a text"},
+      {{"m", "--template", "t.jinja"},
+       "--template is \"t.jinja\", must be @ and a file, as in @chat.jinja"},
+      {{"m", "--raw", "-s", "x"},
+       "--raw has no template, so --system has no place"},
+      {{"m", "--greedy", "--temp", "1"},
+       "--greedy and --temp above 0 contradict each other"},
+      {{"m", "-q", "-v"}, "-q and -v contradict each other"},
+  };
+  for (const auto& [args, message] : cases) {
+    const auto options = ParseRunOptions(args);
+    ASSERT_FALSE(options.ok()) << message;
+    EXPECT_EQ(options.status().kind(), ErrorKind::kUsage);
+    EXPECT_EQ(options.status().message(), message);
+  }
+  for (const Args& args : {Args{"m", "--no-such"}, Args{"m", "--temp"},
+                           Args{"m", "-Z"}, Args{"m", "--raw=maybe"}}) {
+    EXPECT_EQ(ParseRunOptions(args).status().kind(), ErrorKind::kUsage);
+  }
+}
+
+TEST(RunOptions, HelpAndVersionNeedNoModelAndHelpIsOneScreen) {
+  EXPECT_EQ(Parse({"--help"}).action, RunAction::kHelp);
+  EXPECT_EQ(Parse({"-h", "m"}).action, RunAction::kHelp);
+  EXPECT_EQ(Parse({"--version"}).action, RunAction::kVersion);
+  const std::string help = RunHelp();
+  EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 50);
+  EXPECT_NE(help.find("--on-overflow"), std::string::npos);
+}
+
+TEST(RunOptions, StandardInputIsPromptOrAppendixOrConversation) {
+  RunOptions none, words, file;
+  words.prompt_words = {"hi"};
+  file.file = "p.txt";
+  EXPECT_EQ(DecideStdin(none, true), StdinUse::kChat);
+  EXPECT_EQ(DecideStdin(none, false), StdinUse::kPrompt);
+  EXPECT_EQ(DecideStdin(words, true), StdinUse::kNone);
+  EXPECT_EQ(DecideStdin(words, false), StdinUse::kAppend);
+  EXPECT_EQ(DecideStdin(file, true), StdinUse::kNone);
+  EXPECT_EQ(DecideStdin(file, false), StdinUse::kAppend);
+}
+
+TEST(RunOptions, PromptIsWordsThenFileThenStandardInput) {
+  RunOptions o;
+  EXPECT_EQ(ComposePrompt(o, "", "").status().kind(), ErrorKind::kUsage);
+  EXPECT_EQ(*ComposePrompt(o, "", "text\n"), "text\n");
+  o.prompt_words = {"Sum", "up:"};
+  EXPECT_EQ(*ComposePrompt(o, "", ""), "Sum up:");
+  EXPECT_EQ(*ComposePrompt(o, "", "text"), "Sum up:\ntext");
+  EXPECT_EQ(*ComposePrompt(o, "file\n", "text"), "Sum up:\nfile\ntext");
+}
+
+}  // namespace
+}  // namespace slm

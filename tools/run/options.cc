@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT
+#include "tools/run/options.h"
+
+#include <charconv>
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <string_view>
+
+#include "runtime/core/shape.h"
+
+// A comma is a part of a stop string or a prompt, not a separator.
+#define CXXOPTS_VECTOR_DELIMITER '\0'
+#define CXXOPTS_NO_REGEX  // its own parser does, without the size of std::regex
+#include "cxxopts.hpp"
+
+namespace slm {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+// One row per flag. A flag without a value has an empty `value`.
+struct Flag {
+  const char* group;
+  const char* names;  // as cxxopts wants them: "s,system"
+  const char* value;
+  const char* help;
+};
+
+constexpr Flag kFlags[] = {
+    {"Prompt", "m,model", "PATH|NAME", "model folder, or its first argument"},
+    {"Prompt", "s,system", "TEXT|@FILE", "system message"},
+    {"Prompt", "f,file", "FILE", "prompt from a file"},
+    {"Prompt", "raw", "", "no chat template"},
+    {"Prompt", "template", "@FILE", "chat template instead of the model's"},
+    {"Prompt", "show-prompt", "", "print the prompt as the model gets it"},
+    {"Sampling", "n,max-tokens", "N", "stop after N new tokens"},
+    {"Sampling", "temp", "X", "temperature, 0 is greedy"},
+    {"Sampling", "top-p", "X", "most probable tokens that sum to X"},
+    {"Sampling", "top-k", "N", "N most probable tokens, 0 is all"},
+    {"Sampling", "min-p", "X", "tokens with X times the best's probability"},
+    {"Sampling", "repeat-penalty", "X", "divide what occurred, 1 is off"},
+    {"Sampling", "presence-penalty", "X", "subtract from what was answered"},
+    {"Sampling", "frequency-penalty", "X", "subtract for each occurrence"},
+    {"Sampling", "logit-bias", "ID=X", "add X to a token (repeatable)"},
+    {"Sampling", "no-repeat-ngram", "N", "no N tokens in a row twice"},
+    {"Sampling", "beams", "N", "beam search"},
+    {"Sampling", "stop", "TEXT", "end before TEXT (repeatable)"},
+    {"Sampling", "greedy", "", "always the most probable token"},
+    {"Sampling", "seed", "N", "repeat a run"},
+    {"Machine", "c,ctx", "N|auto", "context length"},
+    {"Machine", "t,threads", "N|auto", "threads"},
+    {"Machine", "kv", "f32|f16|int8", "type of the KV cache"},
+    {"Machine", "max-mem", "SIZE", "memory limit: 800M, 2G"},
+    {"Machine", "on-overflow", "error|drop-oldest|shift",
+     "when the context is full"},
+    {"Output", "o,output", "text|json|jsonl", "format of the answer"},
+    {"Output", "color", "auto|on|off", "colours"},
+    {"Output", "stats", "on|off", "speed and memory after each answer"},
+    {"Output", "strict", "", "exit code 8 when a limit cut the answer"},
+    {"Output", "q,quiet", "", "errors only"},
+    {"Output", "v,verbose", "", "say what was chosen and why"},
+    {"Output", "version", "", "version"},
+    {"Output", "h,help", "", "this text"},
+};
+
+cxxopts::Options MakeParser() {
+  cxxopts::Options parser("slm-run", "Run a small language model.");
+  for (const Flag& flag : kFlags) {
+    const std::string_view names = flag.names;
+    auto group = parser.add_options(flag.group);
+    if (flag.value[0] == '\0') {
+      group(flag.names, flag.help);
+    } else if (names == "stop" || names == "logit-bias") {
+      group(flag.names, flag.help, cxxopts::value<Strings>(), flag.value);
+    } else if (names == "stats") {
+      group(flag.names, flag.help,
+            cxxopts::value<std::string>()->implicit_value("on"), flag.value);
+    } else {
+      group(flag.names, flag.help, cxxopts::value<std::string>(), flag.value);
+    }
+  }
+  parser.add_options("Positional")("words", "", cxxopts::value<Strings>());
+  parser.parse_positional({"words"});
+  parser.positional_help("[MODEL] [PROMPT...]");
+  return parser;
+}
+
+// Reads flags of a parse result into fields and remembers the first failure.
+class Reader {
+ public:
+  explicit Reader(const cxxopts::ParseResult& parsed) : parsed_(parsed) {}
+
+  bool Has(const char* name) const { return parsed_.count(name) > 0; }
+  Strings List(const char* name) const {
+    return Has(name) ? parsed_[name].as<Strings>() : Strings();
+  }
+  // What the user wrote, if the flag is there and no other one failed yet.
+  const std::string* Text(const char* name) const {
+    return status_.ok() && Has(name) ? &parsed_[name].as<std::string>()
+                                     : nullptr;
+  }
+  void Fail(const char* name, std::string_view text, const char* expected) {
+    if (!status_.ok()) return;
+    status_ = Usage("--%s is \"%s\", must be %s", name, Printable(text).c_str(),
+                    expected);
+  }
+  const Status& status() const { return status_; }
+
+  void Get(const char* name, std::optional<std::string>* out) {
+    if (const std::string* text = Text(name)) *out = *text;
+  }
+  void Get(const char* name, int64_t low, int64_t high,
+           std::optional<int64_t>* out) {
+    const std::string* text = Text(name);
+    if (text == nullptr) return;
+    int64_t value = 0;
+    if (ParseAll(*text, &value) && value >= low && value <= high) {
+      *out = value;
+    } else if (high == std::numeric_limits<int64_t>::max()) {
+      Fail(name, *text, Format("a whole number from %lld", Long(low)).c_str());
+    } else {
+      Fail(name, *text,
+           Format("a whole number %lld..%lld", Long(low), Long(high)).c_str());
+    }
+  }
+  void Get(const char* name, double low, double high,
+           std::optional<double>* out) {
+    const std::string* text = Text(name);
+    if (text == nullptr) return;
+    double value = 0;
+    if (ParseAll(*text, &value) && std::isfinite(value) && value >= low &&
+        value <= high) {
+      *out = value;
+    } else if (low == -kAny) {
+      Fail(name, *text, "a number");
+    } else if (high == kAny) {
+      Fail(name, *text, Format("a number from %g", low).c_str());
+    } else {
+      Fail(name, *text, Format("a number %g..%g", low, high).c_str());
+    }
+  }
+  template <typename Enum>
+  void Get(const char* name,
+           std::initializer_list<std::pair<const char*, Enum>> choices,
+           Enum* out) {
+    const std::string* text = Text(name);
+    if (text == nullptr) return;
+    std::string expected;
+    for (const auto& [choice, value] : choices) {
+      if (*text == choice) {
+        *out = value;
+        return;
+      }
+      expected += (expected.empty() ? "" : ", ") + std::string(choice);
+    }
+    Fail(name, *text, ("one of " + expected).c_str());
+  }
+
+  // The whole text is a number.
+  template <typename T>
+  static bool ParseAll(std::string_view text, T* value) {
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, *value);
+    return error == std::errc() && stop == end && !text.empty();
+  }
+
+  static constexpr double kAny = std::numeric_limits<double>::max();
+
+ private:
+  static long long Long(int64_t value) { return value; }
+
+  const cxxopts::ParseResult& parsed_;
+  Status status_;
+};
+
+constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
+
+void ReadSampling(Reader* in, RunOptions* o) {
+  constexpr double kAny = Reader::kAny;
+  in->Get("max-tokens", 1, kMaxInt, &o->max_tokens);
+  in->Get("temp", 0.0, kAny, &o->temperature);
+  in->Get("top-p", 0.0, 1.0, &o->top_p);
+  in->Get("top-k", 0, kMaxInt, &o->top_k);
+  in->Get("min-p", 0.0, 1.0, &o->min_p);
+  in->Get("repeat-penalty", std::numeric_limits<float>::min(), kAny,
+          &o->repetition_penalty);
+  in->Get("presence-penalty", -kAny, kAny, &o->presence_penalty);
+  in->Get("frequency-penalty", -kAny, kAny, &o->frequency_penalty);
+  in->Get("no-repeat-ngram", 0, kMaxInt, &o->no_repeat_ngram_size);
+  in->Get("beams", 1, 32, &o->num_beams);
+  in->Get("seed", 0, std::numeric_limits<uint32_t>::max(), &o->seed);
+  o->greedy = in->Has("greedy");
+  o->stop = in->List("stop");
+  for (const std::string& stop : o->stop) {
+    if (stop.empty()) in->Fail("stop", stop, "a text");
+  }
+  for (const std::string& text : in->List("logit-bias")) {
+    const std::string_view view = text;
+    const size_t equals = view.find('=');
+    int32_t token = 0;
+    double bias = 0;
+    if (equals != std::string_view::npos &&
+        Reader::ParseAll(view.substr(0, equals), &token) && token >= 0 &&
+        Reader::ParseAll(view.substr(equals + 1), &bias) &&
+        std::isfinite(bias)) {
+      o->logit_bias.emplace_back(token, bias);
+    } else {
+      in->Fail("logit-bias", text, "TOKEN=NUMBER, as in 42=-100");
+    }
+  }
+}
+
+// "auto" is what an empty field says already.
+void GetOrAuto(Reader* in, const char* name, std::optional<int64_t>* out) {
+  const std::string* text = in->Text(name);
+  if (text == nullptr || *text == "auto") return;
+  int64_t value = 0;
+  if (Reader::ParseAll(*text, &value) && value >= 1) {
+    *out = value;
+  } else {
+    in->Fail(name, *text, "auto or a whole number from 1");
+  }
+}
+
+// 1500000, 800K, 800M, 2G, 1.5G, each with or without "iB": powers of 1024.
+void GetSize(Reader* in, const char* name, std::optional<uint64_t>* out) {
+  const std::string* text = in->Text(name);
+  if (text == nullptr) return;
+  double number = 0;
+  const char* end = text->data() + text->size();
+  const auto [stop, error] = std::from_chars(text->data(), end, number);
+  std::string_view unit(stop, static_cast<size_t>(end - stop));
+  double scale = 1;
+  if (!unit.empty()) {
+    const size_t power = std::string_view("KMGT").find(unit[0]);
+    if (power == std::string_view::npos ||
+        (unit.size() > 1 && unit.substr(1) != "iB")) {
+      scale = 0;
+    } else {
+      scale = std::ldexp(1024.0, 10 * static_cast<int>(power));
+    }
+  }
+  const double bytes = number * scale;
+  if (error == std::errc() && bytes >= 1 && bytes < 0x1p60) {
+    *out = static_cast<uint64_t>(bytes);
+  } else {
+    in->Fail(name, *text, "a size as in 800M or 1.5G");
+  }
+}
+
+void ReadMachine(Reader* in, RunOptions* o) {
+  GetOrAuto(in, "ctx", &o->context);
+  GetOrAuto(in, "threads", &o->threads);
+  GetSize(in, "max-mem", &o->max_memory);
+  in->Get<KvType>(
+      "kv",
+      {{"f32", KvType::kF32}, {"f16", KvType::kF16}, {"int8", KvType::kInt8}},
+      &o->kv);
+  in->Get<OverflowPolicy>("on-overflow",
+                          {{"error", OverflowPolicy::kError},
+                           {"drop-oldest", OverflowPolicy::kDropOldest},
+                           {"shift", OverflowPolicy::kShift}},
+                          &o->on_overflow);
+}
+
+void ReadOutput(Reader* in, RunOptions* o) {
+  in->Get<OutputFormat>("output",
+                        {{"text", OutputFormat::kText},
+                         {"json", OutputFormat::kJson},
+                         {"jsonl", OutputFormat::kJsonLines}},
+                        &o->output);
+  in->Get<Switch>(
+      "color",
+      {{"auto", Switch::kAuto}, {"on", Switch::kOn}, {"off", Switch::kOff}},
+      &o->color);
+  in->Get<Switch>("stats", {{"on", Switch::kOn}, {"off", Switch::kOff}},
+                  &o->stats);
+  o->strict = in->Has("strict");
+  o->quiet = in->Has("quiet");
+  o->verbose = in->Has("verbose");
+}
+
+Status ReadPrompt(Reader* in, RunOptions* o) {
+  in->Get("system", &o->system);
+  in->Get("file", &o->file);
+  if (const std::string* text = in->Text("template")) {
+    if (text->size() < 2 || (*text)[0] != '@') {
+      in->Fail("template", *text, "@ and a file, as in @chat.jinja");
+    } else {
+      o->template_file = text->substr(1);
+    }
+  }
+  o->raw = in->Has("raw");
+  o->show_prompt = in->Has("show-prompt");
+  o->prompt_words = in->List("words");
+  if (const std::string* text = in->Text("model")) {
+    o->model = *text;
+  } else if (!o->prompt_words.empty()) {
+    o->model = o->prompt_words[0];
+    o->prompt_words.erase(o->prompt_words.begin());
+  }
+  if (!in->status().ok()) return in->status();
+  if (o->model.empty()) {
+    return Usage("no model: pass a folder, as in slm-run MODEL \"Hello\"");
+  }
+  return OkStatus();
+}
+
+// Two flags that contradict each other, and what to say about it.
+Status CheckTogether(const RunOptions& o) {
+  struct Conflict {
+    bool both;
+    const char* message;
+  };
+  const bool samples = o.temperature.value_or(0) > 0;
+  const Conflict conflicts[] = {
+      {o.raw && o.system, "--raw has no template, so --system has no place"},
+      {o.raw && o.template_file, "--raw and --template contradict each other"},
+      {o.greedy && samples,
+       "--greedy and --temp above 0 contradict each other"},
+      {o.num_beams.value_or(1) > 1 && samples,
+       "--beams does not sample, leave --temp out"},
+      {o.quiet && o.verbose, "-q and -v contradict each other"},
+  };
+  for (const Conflict& c : conflicts) {
+    if (c.both) return Usage("%s", c.message);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<RunOptions> ParseRunOptions(std::span<const std::string> args) {
+  std::vector<const char*> argv = {"slm-run"};
+  for (const std::string& arg : args) argv.push_back(arg.c_str());
+  RunOptions options;
+  // cxxopts reports by exceptions; they end here.
+  try {
+    cxxopts::Options parser = MakeParser();
+    const cxxopts::ParseResult parsed =
+        parser.parse(static_cast<int>(argv.size()), argv.data());
+    if (parsed.count("help") > 0 || parsed.count("version") > 0) {
+      options.action =
+          parsed.count("help") > 0 ? RunAction::kHelp : RunAction::kVersion;
+      return options;
+    }
+    Reader in(parsed);
+    ReadSampling(&in, &options);
+    ReadMachine(&in, &options);
+    ReadOutput(&in, &options);
+    SLM_RETURN_IF_ERROR(ReadPrompt(&in, &options));
+  } catch (const std::exception& e) {
+    return Usage("%s; see slm-run --help", Printable(e.what()).c_str());
+  }
+  SLM_RETURN_IF_ERROR(CheckTogether(options));
+  return options;
+}
+
+std::string RunHelp() {
+  std::vector<std::string> groups;
+  for (const Flag& flag : kFlags) {
+    if (groups.empty() || groups.back() != flag.group) {
+      groups.emplace_back(flag.group);
+    }
+  }
+  return MakeParser().help(groups);
+}
+
+StdinUse DecideStdin(const RunOptions& options, bool stdin_is_terminal) {
+  const bool has_prompt = !options.prompt_words.empty() || options.file;
+  if (has_prompt)
+    return stdin_is_terminal ? StdinUse::kNone : StdinUse::kAppend;
+  return stdin_is_terminal ? StdinUse::kChat : StdinUse::kPrompt;
+}
+
+Result<std::string> ComposePrompt(const RunOptions& options,
+                                  const std::string& file_text,
+                                  const std::string& stdin_text) {
+  std::string words;
+  for (const std::string& word : options.prompt_words) {
+    if (!words.empty()) words += ' ';
+    words += word;
+  }
+  std::string prompt;
+  for (const std::string_view part :
+       {std::string_view(words), std::string_view(file_text),
+        std::string_view(stdin_text)}) {
+    if (part.empty()) continue;
+    if (!prompt.empty() && prompt.back() != '\n') prompt += '\n';
+    prompt += part;
+  }
+  if (prompt.empty()) {
+    return Usage(
+        "the prompt is empty: pass it as an argument, with --file or "
+        "on standard input");
+  }
+  return prompt;
+}
+
+}  // namespace slm

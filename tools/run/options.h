@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// The flags of slm-run as plain values. Nothing is read or decided here that
+// needs the model: what the user left out is empty and comes from its files.
+#ifndef SLM_TOOLS_RUN_OPTIONS_H_
+#define SLM_TOOLS_RUN_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/core/result.h"
+
+namespace slm {
+
+enum class RunAction { kRun, kHelp, kVersion };
+enum class KvType { kF32, kF16, kInt8 };
+enum class OverflowPolicy { kError, kDropOldest, kShift };
+enum class OutputFormat { kText, kJson, kJsonLines };
+enum class Switch { kAuto, kOn, kOff };
+
+struct RunOptions {
+  RunAction action = RunAction::kRun;
+  std::string model;
+  std::vector<std::string> prompt_words;
+
+  std::optional<std::string> system;  // text or @file
+  std::optional<std::string> file;    // a prompt file
+  std::optional<std::string> template_file;
+  bool raw = false;  // no template
+  bool show_prompt = false;
+
+  std::optional<int64_t> max_tokens;
+  std::optional<double> temperature;
+  std::optional<double> top_p;
+  std::optional<int64_t> top_k;
+  std::optional<double> min_p;
+  std::optional<double> repetition_penalty;
+  std::optional<double> presence_penalty;
+  std::optional<double> frequency_penalty;
+  std::optional<int64_t> no_repeat_ngram_size;
+  std::optional<int64_t> num_beams;
+  std::optional<int64_t> seed;
+  std::vector<std::pair<int32_t, double>> logit_bias;  // token, bias
+  std::vector<std::string> stop;
+  bool greedy = false;
+
+  std::optional<int64_t> context;      // empty: auto
+  std::optional<int64_t> threads;      // empty: auto
+  std::optional<uint64_t> max_memory;  // bytes
+  KvType kv = KvType::kF16;
+  OverflowPolicy on_overflow = OverflowPolicy::kError;
+
+  OutputFormat output = OutputFormat::kText;
+  Switch color = Switch::kAuto;
+  Switch stats = Switch::kAuto;
+  bool strict = false;
+  bool quiet = false;
+  bool verbose = false;
+};
+
+// `args` without the program's name. Every failure is kUsage.
+Result<RunOptions> ParseRunOptions(std::span<const std::string> args);
+
+std::string RunHelp();
+
+// What standard input is for.
+enum class StdinUse {
+  kNone,    // the prompt is complete
+  kAppend,  // comes after the prompt: cat f | slm-run MODEL "Summarise:"
+  kPrompt,  // is the prompt
+  kChat,    // a person types
+};
+StdinUse DecideStdin(const RunOptions& options, bool stdin_is_terminal);
+
+// Words joined by spaces, then the file's text, then that of standard input,
+// each on a new line; kUsage if all of them are empty.
+Result<std::string> ComposePrompt(const RunOptions& options,
+                                  const std::string& file_text,
+                                  const std::string& stdin_text);
+
+}  // namespace slm
+
+#endif  // SLM_TOOLS_RUN_OPTIONS_H_
