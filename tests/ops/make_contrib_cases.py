@@ -370,7 +370,7 @@ def moe_exact(x, logits, w1, w2, k, weights, act, b1, b2):
 def moes(folder):
     f = Family("moe")
     ms = "com.microsoft"
-    tokens, d, inner, experts, k = 7, 32, 48, 4, 2
+    tokens, d, inner, experts, k = 7, 32, 32, 4, 2
     x = f32(tokens, d)
     logits = f32(tokens, experts, scale=2)
     logits[3, 1] = logits[3, 3] = logits[3].max() + 1  # a tie
@@ -518,7 +518,100 @@ def moes(folder):
     f.write(folder)
 
 
-FAMILIES = [norms, matmuls, nbits, moes]
+# ---- convolutions and recurrences
+
+def convs(folder):
+    f = Family("conv")
+    ms = "com.microsoft"
+
+    def conv(title, x, w, b=None, **attrs):
+        """A sum of w.size / outputs products of normal variables below 5."""
+        terms = w[0].size
+        tol = 2 * (terms + 2) * EPS * 25 * terms
+        inputs = [x, Const(w)] + ([] if b is None else [Const(b)])
+        f.case(f"Conv {title}", "Conv", inputs, tol, **attrs)
+
+    conv("1-D", f32(2, 3, 11), f32(4, 3, 3), f32(4))
+    conv("1-D, pads, stride, dilation", f32(1, 3, 17), f32(2, 3, 4),
+         pads=[3, 2], strides=[2], dilations=[2], kernel_shape=[4])
+    conv("depthwise causal", f32(1, 6, 9), f32(6, 1, 3), group=6, pads=[2, 0])
+    conv("depthwise valid", f32(2, 6, 9), f32(6, 1, 4), f32(6), group=6)
+    conv("groups, two outputs each", f32(1, 4, 8), f32(8, 1, 3), group=4)
+    conv("groups of two", f32(1, 4, 8), f32(6, 2, 3), f32(6), group=2)
+    conv("2-D", f32(2, 3, 7, 9), f32(4, 3, 3, 2), f32(4), pads=[1, 0, 2, 1],
+         strides=[2, 1])
+    conv("2-D, dilations", f32(1, 2, 9, 9), f32(3, 2, 3, 3), dilations=[2, 3])
+    for pad in ("SAME_UPPER", "SAME_LOWER", "VALID"):
+        conv(pad, f32(1, 2, 10, 7), f32(3, 2, 4, 3), auto_pad=pad,
+             strides=[3, 2])
+    conv("pads wider than the kernel", f32(1, 1, 2), f32(1, 1, 2), pads=[5, 4],
+         strides=[3])
+
+    def causal(title, x, taps, past=True, bias=True, **attrs):
+        last = attrs.get("channels_last", 0)
+        channels = int(np.prod(x.shape[2:])) if last else x.shape[1]
+        length = (taps - 1) * attrs.get("dilation", 1)
+        state = list(x.shape)
+        state[1 if last else 2] = length
+        inputs = [x, Const(f32(channels, 1, taps)),
+                  Const(f32(channels)) if bias else None,
+                  f32(*state) if past else None]
+        while inputs[-1] is None:
+            inputs.pop()
+        # swish adds a few roundings and does not enlarge.
+        f.case(f"CausalConvWithState {title}", "CausalConvWithState", inputs,
+               [2 * (taps + 8) * EPS * 25 * taps, 0], outputs=(True, True),
+               domain=ms, **attrs)
+
+    causal("silu", f32(2, 5, 7), 4, activation="silu", ndim=1)
+    causal("none", f32(1, 5, 7), 3)
+    causal("swish, one token", f32(2, 5, 1), 4, activation="swish")
+    causal("no past", f32(1, 5, 6), 4, past=False, activation="silu")
+    causal("no bias", f32(1, 5, 2), 4, bias=False, activation="silu")
+    causal("dilation 2", f32(1, 5, 9), 3, dilation=2, activation="silu")
+    causal("channels last", f32(2, 6, 5), 4, channels_last=1, activation="silu")
+    causal("one tap", f32(1, 5, 4), 1, past=False)
+
+    def linear(title, rule, q_heads, kv_heads, k_heads=None, tokens=5, dk=8,
+               dv=6, past=True, by_key=False, one_beta=False, batch=2, **attrs):
+        k_heads = k_heads or kv_heads
+        unit = f32(batch, tokens, k_heads, dk)
+        unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
+        inputs = [f32(batch, tokens, q_heads * dk),
+                  unit.reshape(batch, tokens, -1),
+                  f32(batch, tokens, kv_heads * dv),
+                  f32(batch, kv_heads, dk, dv) if past else None,
+                  -np.abs(f32(batch, tokens, kv_heads * (dk if by_key else 1)))
+                  if "gated" in rule else None,
+                  rng.random((batch, tokens, 1 if one_beta else kv_heads)
+                             ).astype(np.float32) if "delta" in rule else None]
+        while inputs[-1] is None:
+            inputs.pop()
+        # A unit key and beta <= 1 do not enlarge errors from token to token:
+        # (dk + 6) roundings of the state a token, dk more to read it.
+        state = 3.0 * (tokens + 2)
+        tol = 2 * tokens * (dk + 6) * EPS * state
+        f.case(f"LinearAttention {title}", "LinearAttention", inputs,
+               [tol * dk * 3, tol], outputs=(True, True), domain=ms,
+               update_rule=rule, q_num_heads=q_heads, kv_num_heads=kv_heads,
+               **attrs)
+
+    for rule in ("linear", "gated", "delta", "gated_delta"):
+        linear(rule, rule, 2, 2)
+    linear("scale", "gated_delta", 2, 2, scale=1.0, chunk_size=2)
+    linear("two query heads a state", "gated_delta", 4, 2)
+    linear("two states a query head", "gated_delta", 2, 4, k_heads=2)
+    linear("shared keys", "delta", 4, 4, k_heads=2)
+    linear("decay by key", "gated_delta", 2, 2, by_key=True)
+    linear("decay by key, gated", "gated", 2, 2, by_key=True)
+    linear("one beta", "delta", 2, 2, one_beta=True)
+    linear("no past", "gated_delta", 2, 2, past=False)
+    linear("one token", "gated_delta", 2, 2, tokens=1)
+    linear("wide state", "gated_delta", 1, 1, dk=33, dv=70, tokens=3, batch=1)
+    f.write(folder)
+
+
+FAMILIES = [norms, matmuls, nbits, moes, convs]
 
 if __name__ == "__main__":
     for family in FAMILIES:
