@@ -31,7 +31,8 @@ std::span<const OpDef> MatMulNBitsOps();  // MatMulNBits
 std::span<const OpDef> RotaryOps();       // RotaryEmbedding, both domains
 std::span<const OpDef> AttentionOps();    // GroupQueryAttention, Attention ...
 std::span<const OpDef> MoeOps();          // MoE, QMoE
-std::span<const OpDef> ConvOps();         // Conv, CausalConvWithState
+std::span<const OpDef> ConvOps();         // Conv
+std::span<const OpDef> CausalConvOps();   // CausalConvWithState
 std::span<const OpDef> RecurrentOps();    // LinearAttention
 std::span<const OpDef> ControlOps();      // If
 std::span<const OpDef> InternalOps();     // domain "slm"

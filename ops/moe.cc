@@ -101,7 +101,7 @@ void ReadRouting(AttributeReader& a, MoeParams& p) {
 
 Result<OpParams> ParseMoe(AttributeReader& a) {
   MoeParams p;
-  a.CheckArity(5, 8, 1);
+  a.CheckArity(2, 8, 1);
   p.fc1 = {.weights = 2, .bias = 3};
   p.fc2 = {.weights = 4, .bias = 5};
   if (a.HasInput(6)) p.fc3 = {.weights = 6, .bias = 7};
@@ -122,7 +122,7 @@ int ReadBits(AttributeReader& a, const char* name, int64_t fallback) {
 
 Result<OpParams> ParseQMoe(AttributeReader& a) {
   MoeParams p;
-  a.CheckArity(7, 21, 1);
+  a.CheckArity(2, 21, 1);
   for (size_t i : {2, 3, 5, 6}) {
     a.FailUnless(a.HasInput(i), Format("input %zu is missing", i));
   }

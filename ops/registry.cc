@@ -30,6 +30,9 @@ std::span<const std::span<const OpDef>> OpFamilies() {
       MatMulOps(),
       MatMulNBitsOps(),
       MoeOps(),
+      ConvOps(),
+      CausalConvOps(),
+      RecurrentOps(),
       InternalOps(),
       // clang-format on
   };

@@ -189,7 +189,7 @@ TEST_P(ContribCases, AreWhatOnnxruntimeComputes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, ContribCases,
-                         testing::Values("norm", "matmul", "nbits"),
+                         testing::Values("norm", "matmul", "nbits", "moe", "conv"),
                          [](const auto& family) {
                            return std::string(family.param);
                          });
