@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "runtime/core/shape.h"
 
@@ -148,10 +149,10 @@ RowMask MaskOf(const AttentionTask& task, size_t row, size_t start) {
 template <typename Tile>
 HWY_INLINE void ForTiles(size_t rows, const Tile& tile) {
   size_t r = 0;
-  for (; r + 4 <= rows; r += 4) tile(r, hwy::SizeTag<4>());
-  if (rows - r == 3) tile(r, hwy::SizeTag<3>());
-  if (rows - r == 2) tile(r, hwy::SizeTag<2>());
-  if (rows - r == 1) tile(r, hwy::SizeTag<1>());
+  for (; r + 4 <= rows; r += 4) tile(r, std::integral_constant<size_t, 4>());
+  if (rows - r == 3) tile(r, std::integral_constant<size_t, 3>());
+  if (rows - r == 2) tile(r, std::integral_constant<size_t, 2>());
+  if (rows - r == 1) tile(r, std::integral_constant<size_t, 1>());
 }
 
 // The keys of one split for all rows of the task, into `out`.
