@@ -2,3 +2,5 @@ slm_test(kernels_activation_test
   SOURCES kernels/activation_test.cc LINKS slm_kernels)
 slm_test(gemm_test
   SOURCES kernels/gemm_test.cc LINKS slm_kernels)
+slm_test(kernels_attention_test
+  SOURCES kernels/attention_test.cc kernels/rotary_test.cc LINKS slm_kernels)
