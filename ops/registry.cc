@@ -12,6 +12,7 @@ std::span<const std::span<const OpDef>> OpFamilies() {
       ActivationOps(), ShapeOps(),           LayoutOps(),      SliceOps(),
       GatherOps(),     GatherQuantizedOps(), CastOps(),        NormOps(),
       SoftmaxOps(),    MatMulOps(),          MatMulNBitsOps(), InternalOps(),
+      AttentionOps(),  RotaryOps(),
   };
   return kFamilies;
 }
