@@ -35,6 +35,11 @@ std::span<const std::span<const OpDef>> OpFamilies() {
       RecurrentOps(),
       InternalOps(),
       // clang-format on
+      ControlOps(),    ElementwiseOps(),     CompareOps(),     UnaryOps(),
+      ActivationOps(), ShapeOps(),           LayoutOps(),      SliceOps(),
+      GatherOps(),     GatherQuantizedOps(), CastOps(),        NormOps(),
+      SoftmaxOps(),    MatMulOps(),          MatMulNBitsOps(), InternalOps(),
+      AttentionOps(),  RotaryOps(),
   };
   return kFamilies;
 }

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "ops/kernels/kv_rows.h"
+
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/kernels/kv_rows.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "runtime/core/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace slm {
+namespace HWY_NAMESPACE {
+
+// Saturating: an infinity in the cache would make 0 * inf of masked keys.
+void StoreF16(const float* x, size_t n, hwy::float16_t* to) {
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<hwy::float16_t, decltype(d)> dh;
+  const size_t lanes = hn::Lanes(d);
+  const auto limit = hn::Set(d, 65504.0f);
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t rest = n - i < lanes ? n - i : lanes;
+    const auto v = hn::LoadN(d, x + i, rest);
+    const auto inside = hn::Clamp(v, hn::Neg(limit), limit);
+    // Clamp may lose a NaN, which must stay visible.
+    const auto kept = hn::IfThenElse(hn::IsNaN(v), v, inside);
+    hn::StoreN(hn::DemoteTo(dh, kept), dh, to + i, rest);
+  }
+}
+
+// x ~ q * scale, |q| <= 127; returns the scale.
+float StoreI8(const float* x, size_t n, int8_t* to) {
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<int8_t, decltype(d)> d8;
+  const size_t lanes = hn::Lanes(d);
+  auto top = hn::Zero(d);
+  auto nans = hn::Zero(d);
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t rest = n - i < lanes ? n - i : lanes;
+    const auto v = hn::LoadN(d, x + i, rest);
+    top = hn::Max(top, hn::Abs(v));
+    nans = hn::Add(nans, hn::Sub(v, v));  // 0, or NaN for NaN and infinities
+  }
+  const float absmax = hn::ReduceMax(d, top) + hn::ReduceSum(d, nans);
+  const float scale = absmax / 127.0f;
+  // Not finite, or too small for its inverse: all zeros times the scale.
+  const bool usable = absmax > 1e-30f && absmax < 1e38f;
+  const auto inverse = hn::Set(d, usable ? 127.0f / absmax : 0.0f);
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t rest = n - i < lanes ? n - i : lanes;
+    const auto v = usable ? hn::LoadN(d, x + i, rest) : hn::Zero(d);
+    const auto q = hn::NearestInt(hn::Mul(v, inverse));
+    hn::StoreN(hn::DemoteTo(d8, q), d8, to + i, rest);
+  }
+  return scale;
+}
+
+void StoreRows(const KvRows& rows, size_t kv_heads, size_t head_size,
+               size_t first, size_t count, const float* x,
+               size_t token_stride) {
+  for (size_t t = 0; t < count; ++t) {
+    const size_t block = (first + t) / kKeyBlock;
+    const size_t slot = (first + t) % kKeyBlock;
+    uint8_t* page = rows.pages[block - rows.first_page];
+    for (size_t k = 0; k < kv_heads; ++k) {
+      const float* from = x + t * token_stride + k * head_size;
+      uint8_t* to =
+          page + rows.offset + k * rows.head_stride + slot * rows.row_stride;
+      if (rows.dtype == DType::kF32) {
+        std::memcpy(to, from, head_size * sizeof(float));
+      } else if (rows.dtype == DType::kF16) {
+        StoreF16(from, head_size, reinterpret_cast<hwy::float16_t*>(to));
+      } else {
+        float* scales =
+            reinterpret_cast<float*>(page + rows.scale_offset) + k * kKeyBlock;
+        scales[slot] = StoreI8(from, head_size, reinterpret_cast<int8_t*>(to));
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace slm
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace slm {
+
+HWY_EXPORT(StoreRows);
+
+void StoreKvRows(const KvRows& rows, size_t kv_heads, size_t head_size,
+                 size_t first, size_t count, const float* x,
+                 size_t token_stride) {
+  HWY_DYNAMIC_DISPATCH(StoreRows)
+  (rows, kv_heads, head_size, first, count, x, token_stride);
+}
+
+}  // namespace slm
+#endif

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: MIT
+#include "ops/kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "runtime/core/cpu.h"
+#include "runtime/core/half.h"
+#include "runtime/core/memory.h"
+#include "runtime/core/shape.h"
+#include "tests/quant/guarded_bytes.h"
+
+namespace slm {
+namespace {
+
+enum class Masking { kNone, kBias, kAllowed };
+
+struct Case {
+  const char* name;
+  size_t heads, kv_heads, head_size, value_size;
+  size_t count;
+  int64_t first;
+  size_t keys;
+  DType dtype = DType::kF32;
+  bool paged = false;
+  bool causal = true;
+  size_t window = 0;
+  float softcap = 0;
+  bool smooth = false;
+  bool sink = false;
+  Masking masking = Masking::kNone;
+};
+
+constexpr Case kCases[] = {
+    {"one token", 1, 1, 4, 4, 1, 0, 1},
+    {"decode", 14, 2, 64, 64, 1, 511, 512, DType::kF16, true},
+    {"decode after page", 14, 2, 64, 64, 1, 512, 513, DType::kF32, true},
+    {"prefill", 14, 2, 64, 64, 70, 0, 70, DType::kF32, true},
+    {"chunk", 4, 4, 80, 80, 33, 290, 323, DType::kF16, true},
+    {"int8", 6, 2, 32, 32, 19, 250, 269, DType::kI8, true},
+    {"odd sizes", 3, 1, 22, 10, 5, 60, 65},
+    {"odd head", 5, 5, 7, 3, 4, 9, 13},
+    {"window", 8, 2, 64, 64, 40, 300, 340, DType::kF16, true, true, 100},
+    {"window of one", 2, 1, 8, 8, 9, 60, 69, DType::kF32, true, true, 1},
+    {"not causal", 2, 1, 16, 16, 3, 0, 131, DType::kF32, false, false},
+    {"fewer keys than rows", 2, 1, 16, 16, 7, -3, 4},
+    {"softcap", 4, 2, 32, 32, 10, 60, 70, DType::kF32, true, true, 0, 2.5f},
+    {"smooth", 4, 2, 32, 32, 10, 0, 10, DType::kF32, false, true, 0, 0, true},
+    {"sink", 4, 2, 32, 32, 10, 0, 10, DType::kF32, true, true, 0, 0, false,
+     true},
+    {"bias", 4, 2, 24, 24, 6, 64, 70, DType::kF32, false, true, 0, 0, false,
+     false, Masking::kBias},
+    {"allowed", 4, 2, 24, 24, 6, 250, 256 + 3, DType::kF32, false, false, 0, 0,
+     false, false, Masking::kAllowed},
+    {"all of it", 6, 3, 40, 40, 17, 600, 617, DType::kI8, true, true, 333, 30,
+     false, true, Masking::kBias},
+    {"multi query", 71, 1, 64, 64, 3, 5, 8},
+};
+
+std::vector<float> Normal(size_t n, std::mt19937& rng) {
+  std::normal_distribution<float> normal;
+  std::vector<float> values(n);
+  for (float& v : values) v = normal(rng);
+  return values;
+}
+
+// One sequence with all its memory.
+class Fixture {
+ public:
+  explicit Fixture(const Case& c, unsigned seed) : c_(c) {
+    std::mt19937 rng(seed);
+    shape_ = {.heads = c.heads,
+              .kv_heads = c.kv_heads,
+              .head_size = c.head_size,
+              .value_size = c.value_size,
+              .scale = 1.7f / std::sqrt(static_cast<float>(c.head_size)),
+              .softcap = c.softcap,
+              .causal = c.causal,
+              .window = c.window,
+              .smooth = c.smooth};
+    q_ = Normal(c.count * c.heads * c.head_size, rng);
+    const auto k = Normal(c.keys * c.kv_heads * c.head_size, rng);
+    const auto v = Normal(c.keys * c.kv_heads * c.value_size, rng);
+    if (c.paged) {
+      MakePages(k, v);
+    } else {
+      k_plain_ = Guard(k);
+      v_plain_ = Guard(v);
+      sequence_.k = Plain(k_plain_, c.head_size);
+      sequence_.v = Plain(v_plain_, c.value_size);
+    }
+    if (c.sink) {
+      sink_ = Normal(c.heads, rng);
+      shape_.sink = sink_.data();
+    }
+    MakeMask(rng);
+    sequence_.q = q_.data();
+    sequence_.q_token_stride = c.heads * c.head_size;
+    sequence_.q_head_stride = c.head_size;
+    sequence_.out_token_stride = c.heads * c.value_size;
+    sequence_.out_head_stride = c.value_size;
+    sequence_.count = c.count;
+    sequence_.first = c.first;
+    sequence_.keys = c.keys;
+  }
+
+  const AttentionShape& shape() const { return shape_; }
+  const AttentionSequence& sequence() const { return sequence_; }
+
+  // Tokens [t0, t1) by one call, into out [T, H, E].
+  AttentionSequence Part(size_t t0, size_t t1, float* out) const {
+    AttentionSequence s = sequence_;
+    s.q += t0 * s.q_token_stride;
+    s.out = out + t0 * s.out_token_stride;
+    s.first += static_cast<int64_t>(t0);
+    s.count = t1 - t0;
+    if (s.bias) s.bias += t0 * s.mask_token_stride;
+    if (s.allowed) s.allowed += t0 * s.mask_token_stride;
+    return s;
+  }
+
+  std::vector<float> Run(size_t chunk, size_t threads) const {
+    std::vector<float> out(c_.count * c_.heads * c_.value_size, NAN);
+    ThreadPool pool(threads);
+    for (size_t t = 0; t < c_.count; t += chunk) {
+      Attend(pool, Part(t, std::min(c_.count, t + chunk), out.data()));
+    }
+    return out;
+  }
+
+  void Attend(ThreadPool& pool, const AttentionSequence& s) const {
+    const size_t bytes = AttentionScratchBytes(shape_, {&s, 1}, pool.size());
+    auto scratch = AlignedBuffer::Allocate(bytes, "scratch");
+    ASSERT_TRUE(scratch.ok());
+    std::memset(scratch->data(), 0xFF, bytes);
+    Attention(shape_, {&s, 1}, pool, scratch->data());
+  }
+
+  // The formula in double, and the bound of a float computation's error.
+  void Expect(const std::vector<float>& out) const {
+    for (size_t t = 0; t < c_.count; ++t) {
+      for (size_t h = 0; h < c_.heads; ++h) ExpectRow(t, h, out);
+    }
+  }
+
+ private:
+  double Key(const KvRows& rows, size_t head, size_t j, size_t e) const {
+    const uint8_t* row =
+        rows.Block(head, j / kKeyBlock) + j % kKeyBlock * rows.row_stride;
+    if (rows.dtype == DType::kF32) {
+      return reinterpret_cast<const float*>(row)[e];
+    }
+    if (rows.dtype == DType::kF16) {
+      return FloatFromF16(reinterpret_cast<const uint16_t*>(row)[e]);
+    }
+    return static_cast<double>(reinterpret_cast<const int8_t*>(row)[e]) *
+           rows.Scales(head, j / kKeyBlock)[j % kKeyBlock];
+  }
+
+  void ExpectRow(size_t t, size_t h, const std::vector<float>& out) const {
+    constexpr double u = 0x1p-24;
+    const size_t head = h / (c_.heads / c_.kv_heads);
+    const int64_t p = c_.first + static_cast<int64_t>(t);
+    const size_t mask_at =
+        h * sequence_.mask_head_stride + t * sequence_.mask_token_stride;
+    std::vector<double> s(c_.keys, -INFINITY);
+    double most = -INFINITY, error = 0;
+    for (size_t j = 0; j < c_.keys; ++j) {
+      const int64_t key = static_cast<int64_t>(j);
+      if (c_.causal && key > p) continue;
+      if (c_.window && key <= p - static_cast<int64_t>(c_.window)) continue;
+      if (sequence_.allowed && !sequence_.allowed[mask_at + j]) continue;
+      double dot = 0, size = 0;
+      for (size_t e = 0; e < c_.head_size; ++e) {
+        const double x = q_[(t * c_.heads + h) * c_.head_size + e] *
+                         Key(sequence_.k, head, j, e) * shape_.scale;
+        dot += x;
+        size += std::abs(x);
+      }
+      if (c_.softcap) dot = c_.softcap * std::tanh(dot / c_.softcap);
+      const double bias = sequence_.bias ? sequence_.bias[mask_at + j] : 0;
+      s[j] = dot + bias;
+      // E products and sums, q * scale, scale of the row; tanh (4 ulp = 8 u),
+      // its quotient and product; the sum with the bias; s - m.
+      error =
+          std::max(error, (static_cast<double>(c_.head_size) + 2) * u * size +
+                              10 * u * std::abs(dot) + 2 * u * std::abs(s[j]));
+      most = std::max(most, s[j]);
+    }
+    const bool empty = most == -INFINITY;  // the row sees nothing: zeros
+    if (!empty) error += u * std::abs(most);
+    double sum = c_.smooth ? std::exp(-most) : 0;
+    if (c_.sink) sum += std::exp(sink_[h] - most);
+    double n = 0;
+    for (double x : s) {
+      if (x == -INFINITY) continue;
+      sum += std::exp(x - most);
+      ++n;
+    }
+    // Exponents are wrong by `error`, exp itself by 4 u; n terms are summed
+    // above and below the bar; blocks and splits rescale (exp 2 u, product u).
+    const double cuts = n / kKeyBlock + n / kSplitKeys + 4;
+    const double relative =
+        2 * std::expm1(error + 4 * u) + (2 * n + 6 * cuts + 8) * u;
+    for (size_t e = 0; e < c_.value_size; ++e) {
+      double expected = 0, size = 0;
+      for (size_t j = 0; j < c_.keys && !empty; ++j) {
+        if (s[j] == -INFINITY) continue;
+        const double x =
+            std::exp(s[j] - most) / sum * Key(sequence_.v, head, j, e);
+        expected += x;
+        size += std::abs(x);
+      }
+      ASSERT_NEAR(out[(t * c_.heads + h) * c_.value_size + e], expected,
+                  relative * size + 1e-30)
+          << "token " << t << " head " << h << " element " << e;
+    }
+  }
+
+  KvRows Plain(const GuardedBytes& bytes, size_t width) const {
+    return {.dtype = DType::kF32,
+            .base = bytes.data(),
+            .head_stride = c_.keys * width * sizeof(float),
+            .row_stride = width * sizeof(float)};
+  }
+
+  // Pages as KvFormat has them; those before the window are not there.
+  void MakePages(const std::vector<float>& k, const std::vector<float>& v) {
+    const size_t row = BytesFor(c_.dtype, c_.head_size);
+    const size_t plane = c_.kv_heads * kKeyBlock * row;
+    const size_t scales = c_.kv_heads * kKeyBlock * sizeof(float);
+    const size_t blocks = CeilDiv(c_.keys, kKeyBlock);
+    memory_.assign(blocks, std::vector<uint8_t>(2 * (plane + scales), 0xFF));
+    for (std::vector<uint8_t>& page : memory_) pages_.push_back(page.data());
+    sequence_.k = {.dtype = c_.dtype,
+                   .pages = pages_.data(),
+                   .offset = 0,
+                   .head_stride = kKeyBlock * row,
+                   .row_stride = row,
+                   .scale_offset = 2 * plane};
+    sequence_.v = sequence_.k;
+    sequence_.v.offset = plane;
+    sequence_.v.scale_offset = 2 * plane + scales;
+    StoreKvRows(sequence_.k, c_.kv_heads, c_.head_size, 0, c_.keys, k.data(),
+                c_.kv_heads * c_.head_size);
+    StoreKvRows(sequence_.v, c_.kv_heads, c_.head_size, 0, c_.keys, v.data(),
+                c_.kv_heads * c_.head_size);
+    if (c_.window == 0) return;
+    const int64_t lo = c_.first + 1 - static_cast<int64_t>(c_.window);
+    const size_t gone = lo > 0 ? static_cast<size_t>(lo) / kKeyBlock : 0;
+    pages_.erase(pages_.begin(), pages_.begin() + static_cast<long>(gone));
+    for (KvRows* rows : {&sequence_.k, &sequence_.v}) {
+      rows->pages = pages_.data();
+      rows->first_page = gone;
+    }
+  }
+
+  void MakeMask(std::mt19937& rng) {
+    if (c_.masking == Masking::kNone) return;
+    sequence_.mask_token_stride = c_.keys;
+    sequence_.mask_head_stride = c_.count * c_.keys;
+    const size_t n = c_.heads * c_.count * c_.keys;
+    if (c_.masking == Masking::kBias) {
+      bias_ = Normal(n, rng);
+      for (size_t i = 0; i < n; i += 5) bias_[i] = -INFINITY;
+      bias_bytes_ = Guard(bias_);
+      sequence_.bias = reinterpret_cast<const float*>(bias_bytes_.data());
+      return;
+    }
+    std::vector<uint8_t> allowed(n);
+    for (uint8_t& a : allowed) a = rng() % 3 != 0;
+    allowed_ = Guard(allowed);
+    sequence_.allowed = allowed_.data();
+  }
+
+  const Case& c_;
+  AttentionShape shape_;
+  AttentionSequence sequence_;
+  std::vector<float> q_, sink_, bias_;
+  GuardedBytes k_plain_, v_plain_, bias_bytes_, allowed_;
+  std::vector<std::vector<uint8_t>> memory_;
+  std::vector<uint8_t*> pages_;
+};
+
+class AttentionTest : public testing::Test {
+ protected:
+  void TearDown() override { EXPECT_TRUE(ForceTarget("").ok()); }
+};
+
+TEST_F(AttentionTest, AgreesWithTheFormulaOnEveryTarget) {
+  for (const std::string& target : UsableTargets()) {
+    ASSERT_TRUE(ForceTarget(target).ok());
+    unsigned seed = 0;
+    for (const Case& c : kCases) {
+      SCOPED_TRACE(target + ", " + c.name);
+      const Fixture f(c, ++seed);
+      f.Expect(f.Run(c.count, 1));
+    }
+  }
+}
+
+TEST_F(AttentionTest, RowsDoNotDependOnChunksOrThreads) {
+  for (const std::string& target : UsableTargets()) {
+    ASSERT_TRUE(ForceTarget(target).ok());
+    unsigned seed = 0;
+    for (const Case& c : kCases) {
+      const Fixture f(c, ++seed);
+      const std::vector<float> whole = f.Run(c.count, 1);
+      for (size_t chunk : {size_t{1}, size_t{7}, c.count}) {
+        for (size_t threads : {1, 3, 8}) {
+          SCOPED_TRACE(target + ", " + c.name + ", chunk " +
+                       std::to_string(chunk) + ", threads " +
+                       std::to_string(threads));
+          ASSERT_EQ(f.Run(chunk, threads), whole);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(AttentionTest, SequencesOfABatchDoNotMix) {
+  const Case& c = kCases[4];
+  const Fixture a(c, 1), b(c, 2);
+  const std::vector<float> want_a = a.Run(c.count, 1), want_b = b.Run(1, 1);
+  std::vector<float> got_a(want_a.size()), got_b(want_b.size());
+  const std::vector<AttentionSequence> both = {
+      a.Part(0, c.count, got_a.data()), a.Part(3, 3, got_a.data()),
+      b.Part(0, 5, got_b.data()), b.Part(5, c.count, got_b.data())};
+  for (size_t threads : {1, 2, 40}) {
+    ThreadPool pool(threads);
+    const size_t bytes = AttentionScratchBytes(a.shape(), both, threads);
+    auto scratch = AlignedBuffer::Allocate(bytes, "scratch");
+    ASSERT_TRUE(scratch.ok());
+    Attention(a.shape(), both, pool, scratch->data());
+    EXPECT_EQ(got_a, want_a);
+    EXPECT_EQ(got_b, want_b);
+  }
+}
+
+TEST_F(AttentionTest, NotANumberStaysVisible) {
+  const Case& c = kCases[3];
+  Fixture f(c, 1);
+  std::vector<float> q(c.heads * c.head_size, NAN);
+  std::vector<float> out(c.heads * c.value_size, 0);
+  AttentionSequence s = f.Part(0, 1, out.data());
+  s.q = q.data();
+  ThreadPool pool(1);
+  f.Attend(pool, s);
+  for (float x : out) EXPECT_TRUE(std::isnan(x));
+}
+
+// Stored rows: float16 to half an ulp (saturated), int8 to half a step.
+TEST_F(AttentionTest, StoresRowsOnEveryTarget) {
+  std::mt19937 rng(3);
+  for (const std::string& target : UsableTargets()) {
+    ASSERT_TRUE(ForceTarget(target).ok());
+    for (size_t n : {1, 2, 16, 33, 64}) {
+      SCOPED_TRACE(target + ", " + std::to_string(n));
+      std::vector<float> x = Normal(n, rng);
+      std::vector<uint8_t> page(kKeyBlock * n * 2 + kKeyBlock * 4);
+      uint8_t* pages[] = {page.data()};
+      KvRows rows{.dtype = DType::kF16,
+                  .pages = pages,
+                  .first_page = 1,
+                  .head_stride = 0,
+                  .row_stride = 2 * n};
+      if (n > 2) x[0] = 1e9f;
+      StoreKvRows(rows, 1, n, kKeyBlock + 5, 1, x.data(), n);
+      const auto* half =
+          reinterpret_cast<const uint16_t*>(page.data() + 10 * n);
+      for (size_t i = 0; i < n; ++i) {
+        const float clamped = std::min(x[i], 65504.0f);
+        ASSERT_EQ(half[i], F16FromFloat(clamped)) << i;
+      }
+      if (n > 2) x[0] = -3;
+      rows.dtype = DType::kI8;
+      rows.row_stride = n;
+      rows.scale_offset = kKeyBlock * n * 2;
+      StoreKvRows(rows, 1, n, kKeyBlock + 5, 1, x.data(), n);
+      const auto* bytes = reinterpret_cast<const int8_t*>(page.data() + 5 * n);
+      const float scale = rows.Scales(0, 1)[5];
+      for (size_t i = 0; i < n; ++i) {
+        // Half a step; the rounding of x * 127 / absmax moves it by 2 ulp.
+        ASSERT_NEAR(bytes[i] * scale, x[i], scale * (0.5f + 127 * 0x1p-22f));
+      }
+    }
+  }
+}
+
+TEST_F(AttentionTest, Int8RowsOfZerosAndNotANumber) {
+  std::vector<uint8_t> page(kKeyBlock * 8 + kKeyBlock * 4);
+  uint8_t* pages[] = {page.data()};
+  const KvRows rows{.dtype = DType::kI8,
+                    .pages = pages,
+                    .row_stride = 8,
+                    .scale_offset = kKeyBlock * 8};
+  std::vector<float> x(8, 0);
+  StoreKvRows(rows, 1, 8, 0, 1, x.data(), 8);
+  EXPECT_EQ(rows.Scales(0, 0)[0] * page[3], 0.0f);
+  x[6] = NAN;
+  StoreKvRows(rows, 1, 8, 1, 1, x.data(), 8);
+  EXPECT_TRUE(std::isnan(rows.Scales(0, 0)[1]));
+}
+
+}  // namespace
+}  // namespace slm
