@@ -53,7 +53,11 @@ QuantType ReadQuantType(AttributeReader& a, const char* name) {
 
 Result<OpParams> ParseGqa(AttributeReader& a) {
   GqaParams p;
-  a.CheckArity(7, 16, 3);
+  a.CheckArity(1, 16, 3);
+  // Keys and values are left out of packed queries.
+  for (size_t i : {kSeqlens, kTotal}) {
+    a.FailUnless(a.HasInput(i), Format("input %zu is missing", i));
+  }
   p.Read(a);
   const int64_t causal = a.Int("causal", 1);
   p.causal = causal != 0;

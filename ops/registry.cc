@@ -33,13 +33,10 @@ std::span<const std::span<const OpDef>> OpFamilies() {
       ConvOps(),
       CausalConvOps(),
       RecurrentOps(),
+      RotaryOps(),
+      AttentionOps(),
       InternalOps(),
       // clang-format on
-      ControlOps(),    ElementwiseOps(),     CompareOps(),     UnaryOps(),
-      ActivationOps(), ShapeOps(),           LayoutOps(),      SliceOps(),
-      GatherOps(),     GatherQuantizedOps(), CastOps(),        NormOps(),
-      SoftmaxOps(),    MatMulOps(),          MatMulNBitsOps(), InternalOps(),
-      AttentionOps(),  RotaryOps(),
   };
   return kFamilies;
 }

@@ -94,6 +94,8 @@ class RowProof {
   }
 
   std::string Check(const Node& node, const OpDef& op) const {
+    // Picks whole blocks: what follows sees rows again.
+    if (node.domain == "slm" && node.type == "SelectRows") return "";
     if (!(op.traits & (kRowwise | kAlias | kSequence))) {
       return "may look across tokens";
     }

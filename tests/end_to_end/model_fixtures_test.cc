@@ -274,8 +274,8 @@ TEST_P(ModelFixture, AccuracyZeroIsExact) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ModelFixture, testing::ValuesIn(AllExports()),
-    [](const testing::TestParamInfo<Export>& info) {
-      std::string name = info.param.name;
+    [](const testing::TestParamInfo<Export>& instance) {
+      std::string name = instance.param.name;
       for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
       return name;
     });

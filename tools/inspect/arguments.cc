@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 
 #include "cxxopts.hpp"
 
@@ -43,9 +44,11 @@ Result<ParsedArguments> ParsedArguments::Parse(
       parsed.positional_ = result["words"].as<std::vector<std::string>>();
     }
     for (const OptionSpec& o : options) {
-      if (!result.count(o.name)) continue;
-      parsed.values_[o.name] =
-          *o.value ? result[o.name].as<std::string>() : "";
+      // "n,max-tokens" is known by its long name.
+      const char* comma = std::strchr(o.name, ',');
+      const std::string name = comma ? comma + 1 : o.name;
+      if (!result.count(name)) continue;
+      parsed.values_[name] = *o.value ? result[name].as<std::string>() : "";
     }
   } catch (const std::exception& e) {  // cxxopts' way to refuse
     return Usage("%s", e.what());

@@ -93,7 +93,7 @@ Status Generate(const Arguments& raw) {
   if (arguments.help()) return OkStatus();
   SLM_ASSIGN_OR_RETURN(auto ids, ReadIds(arguments));
   SLM_ASSIGN_OR_RETURN(const int64_t n,
-                       arguments.Int("n,max-tokens", 16, 1, 1 << 20));
+                       arguments.Int("max-tokens", 16, 1, 1 << 20));
   SLM_ASSIGN_OR_RETURN(auto opened, OpenSession(arguments));
   Session& session = *opened.session;
   const SequenceId sequence = session.NewSequence();
