@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Cast and CastLike. To float16 or bfloat16 nothing is rounded: such values
 // are float32 at run time (ops/op.h).
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -45,21 +44,11 @@ void ConvertRow(const uint8_t* in, O* out, size_t begin, size_t end) {
 
 template <typename T>
 void ToNibbles(const TensorView& in, const TensorView& out) {
-  const bool is_signed = out.dtype == DType::kI4;
   for (size_t i = 0; i < in.Count(); ++i) {
     T value;
     std::memcpy(&value, in.Raw() + i * sizeof(T), sizeof(T));
-    int nibble;
-    if constexpr (std::is_floating_point_v<T>) {
-      nibble =
-          std::isnan(value)
-              ? 0
-              : static_cast<int>(std::clamp<T>(
-                    std::trunc(value), is_signed ? -8 : 0, is_signed ? 7 : 15));
-    } else {
-      nibble = static_cast<int>(value);
-    }
-    SetNibble(out, i, nibble);
+    // Truncated, then the low four bits, as ONNX's tests want it.
+    SetNibble(out, i, static_cast<int>(Convert<int64_t>(value) & 0xF));
   }
 }
 

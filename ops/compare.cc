@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Comparisons, logic and selection: Equal, Less, And, Not, Where, IsNaN ...
+// Comparisons, logic and selection: Equal, Less, And, BitwiseXor, Where ...
 #include <cmath>
 
 #include "ops/binary.h"
@@ -64,6 +64,41 @@ struct Xor {
     return a != b;
   }
 };
+
+struct BitwiseAnd {
+  using Types = Integers;
+  template <typename T>
+  static T Apply(T a, T b) {
+    return static_cast<T>(a & b);
+  }
+};
+struct BitwiseOr {
+  using Types = Integers;
+  template <typename T>
+  static T Apply(T a, T b) {
+    return static_cast<T>(a | b);
+  }
+};
+struct BitwiseXor {
+  using Types = Integers;
+  template <typename T>
+  static T Apply(T a, T b) {
+    return static_cast<T>(a ^ b);
+  }
+};
+
+Status InferBitwiseNot(OpContext& c) {
+  SLM_RETURN_IF_ERROR(CheckSameTypes<Integers>(c, 1));
+  return InferSameAsInput0(c);
+}
+
+void RunBitwiseNot(OpContext& c) {
+  const uint8_t* x = c.In(0).Raw();
+  uint8_t* out = static_cast<uint8_t*>(c.Out(0).data);
+  for (size_t i = 0; i < c.Out(0).Bytes(); ++i) {
+    out[i] = static_cast<uint8_t>(~x[i]);
+  }
+}
 
 Status InferNot(OpContext& c) {
   SLM_RETURN_IF_ERROR(CheckSameTypes<TypeList<bool>>(c, 1));
@@ -168,6 +203,13 @@ constexpr OpDef Compare(std::string_view type, int since) {
       kRowwise, 0};
 }
 
+template <typename F>
+constexpr OpDef Bitwise(std::string_view type) {
+  return {"",   type,           18,           kLatestOpset,
+          kTwo, InferBinary<F>, RunBinary<F>, kRowwise | kInPlace,
+          0};
+}
+
 constexpr OpDef kOps[] = {
     Compare<Equal>("Equal", 7),
     Compare<Less>("Less", 7),
@@ -177,6 +219,11 @@ constexpr OpDef kOps[] = {
     Compare<And>("And", 7),
     Compare<Or>("Or", 7),
     Compare<Xor>("Xor", 7),
+    Bitwise<BitwiseAnd>("BitwiseAnd"),
+    Bitwise<BitwiseOr>("BitwiseOr"),
+    Bitwise<BitwiseXor>("BitwiseXor"),
+    {"", "BitwiseNot", 18, kLatestOpset, ParseOneInput, InferBitwiseNot,
+     RunBitwiseNot, kRowwise | kInPlace, 0},
     {"", "Not", 1, kLatestOpset, ParseOneInput, InferNot, RunNot,
      kRowwise | kInPlace, 0},
     {"", "IsNaN", 9, kLatestOpset, ParseOneInput, InferFloatPredicate, RunIsNaN,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ONNX's node tests that do not pass, and why that is right. '*' stands for any
-// text; the first pattern that matches counts.
+// text, '?' for one character; the first pattern that matches counts.
 #ifndef SLM_TESTS_OPS_NODE_EXCLUSIONS_H_
 #define SLM_TESTS_OPS_NODE_EXCLUSIONS_H_
 
@@ -15,6 +15,18 @@ struct NodeExclusion {
 
 inline constexpr NodeExclusion kNodeExclusions[] = {
     {"*FLOAT8*", "float8 is not held"},
+    {"*FLOAT4E2M1*", "float4 is not held"},
+    {"dequantizelinear_e*m*", "float8 is not held"},
+    {"dequantizelinear_float4e2m1", "float4 is not held"},
+    {"quantizelinear_e*m*", "float8 is not held"},
+    {"quantizelinear_float4e2m1", "float4 is not held"},
+    {"equal_string*", "strings are not held"},
+    {"identity_opt", "optionals are not held"},
+    {"identity_sequence", "sequences are not held"},
+    {"not_?d", "opset 1: the loader takes 7 to 24"},
+    {"training_dropout*", "training is refused"},
+    {"l2normalization_axis_0",
+     "a zero vector stays zero, as in ONNX Runtime; ONNX's answer is 0 / 0"},
 };
 
 // Registered operators of ONNX's domain that no case covers.

@@ -19,6 +19,10 @@ target_compile_definitions(ops_node_test PRIVATE
 if(SLM_TEST_PYTHON)
   add_test(NAME ops_node_cases COMMAND ${SLM_TEST_PYTHON}
     ${CMAKE_CURRENT_SOURCE_DIR}/ops/make_node_tests.py ${SLM_NODE_TEST_DIR})
-  set_tests_properties(ops_node_cases PROPERTIES FIXTURES_SETUP node_cases)
+  add_test(NAME ops_contrib_cases COMMAND ${SLM_TEST_PYTHON}
+    ${CMAKE_CURRENT_SOURCE_DIR}/ops/make_contrib_tests.py ${SLM_NODE_TEST_DIR})
+  set_tests_properties(ops_contrib_cases PROPERTIES DEPENDS ops_node_cases)
+  set_tests_properties(ops_node_cases ops_contrib_cases PROPERTIES
+    FIXTURES_SETUP node_cases)
   set_tests_properties(ops_node_test PROPERTIES FIXTURES_REQUIRED node_cases)
 endif()

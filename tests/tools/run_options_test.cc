@@ -59,7 +59,7 @@ TEST(RunOptions, EveryFlagReachesItsField) {
                               "2",          "--kv",
                               "int8",       "--max-mem",
                               "1.5G",       "--on-overflow",
-                              "shift",      "--template",
+                              "drop-oldest", "--template",
                               "@t.jinja",   "--show-prompt",
                               "--stats",    "--strict",
                               "-o",         "jsonl",
@@ -84,7 +84,7 @@ TEST(RunOptions, EveryFlagReachesItsField) {
   EXPECT_EQ(o.threads, 2);
   EXPECT_EQ(o.kv, KvType::kInt8);
   EXPECT_EQ(o.max_memory, uint64_t{3} << 29);
-  EXPECT_EQ(o.on_overflow, OverflowPolicy::kShift);
+  EXPECT_EQ(o.on_overflow, OverflowPolicy::kDropOldest);
   EXPECT_EQ(o.template_file, "t.jinja");
   EXPECT_TRUE(o.show_prompt && o.strict && o.verbose);
   EXPECT_EQ(o.stats, Switch::kOn);

@@ -46,13 +46,15 @@ constexpr Flag kFlags[] = {
     {"Sampling", "no-repeat-ngram", "N", "no N tokens in a row twice"},
     {"Sampling", "beams", "N", "beam search"},
     {"Sampling", "stop", "TEXT", "end before TEXT (repeatable)"},
+    {"Sampling", "lookup", "N",
+     "guess ahead from the last N-1 tokens (same text, faster)"},
     {"Sampling", "greedy", "", "always the most probable token"},
     {"Sampling", "seed", "N", "repeat a run"},
     {"Machine", "c,ctx", "N|auto", "context length"},
     {"Machine", "t,threads", "N|auto", "threads"},
     {"Machine", "kv", "f32|f16|int8", "type of the KV cache"},
     {"Machine", "max-mem", "SIZE", "memory limit: 800M, 2G"},
-    {"Machine", "on-overflow", "error|drop-oldest|shift",
+    {"Machine", "on-overflow", "error|drop-oldest",
      "when the context is full"},
     {"Output", "o,output", "text|json|jsonl", "format of the answer"},
     {"Output", "color", "auto|on|off", "colours"},
@@ -189,6 +191,7 @@ void ReadSampling(Reader* in, RunOptions* o) {
   in->Get("frequency-penalty", -kAny, kAny, &o->frequency_penalty);
   in->Get("no-repeat-ngram", 0, kMaxInt, &o->no_repeat_ngram_size);
   in->Get("beams", 1, 32, &o->num_beams);
+  in->Get("lookup", 0, 16, &o->lookup);
   in->Get("seed", 0, std::numeric_limits<uint32_t>::max(), &o->seed);
   o->greedy = in->Has("greedy");
   o->stop = in->List("stop");
@@ -259,8 +262,7 @@ void ReadMachine(Reader* in, RunOptions* o) {
       &o->kv);
   in->Get<OverflowPolicy>("on-overflow",
                           {{"error", OverflowPolicy::kError},
-                           {"drop-oldest", OverflowPolicy::kDropOldest},
-                           {"shift", OverflowPolicy::kShift}},
+                           {"drop-oldest", OverflowPolicy::kDropOldest}},
                           &o->on_overflow);
 }
 

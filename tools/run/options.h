@@ -17,7 +17,7 @@ namespace slm {
 
 enum class RunAction { kRun, kHelp, kVersion };
 enum class KvType { kF32, kF16, kInt8 };
-enum class OverflowPolicy { kError, kDropOldest, kShift };
+enum class OverflowPolicy { kError, kDropOldest };
 enum class OutputFormat { kText, kJson, kJsonLines };
 enum class Switch { kAuto, kOn, kOff };
 
@@ -42,6 +42,7 @@ struct RunOptions {
   std::optional<double> frequency_penalty;
   std::optional<int64_t> no_repeat_ngram_size;
   std::optional<int64_t> num_beams;
+  std::optional<int64_t> lookup;  // n-gram size of prompt look-up
   std::optional<int64_t> seed;
   std::vector<std::pair<int32_t, double>> logit_bias;  // token, bias
   std::vector<std::string> stop;
