@@ -47,6 +47,35 @@ HWY_INLINE VF32 BroadcastFloat(const uint32_t* p) {
   return hn::BitCast(DF32(), BroadcastWord(p));
 }
 
+using V16 = hn::Vec<hn::Rebind<uint16_t, DU32>>;
+
+// Exact. Highway's own conversion for x86 before F16C takes infinity for 65536
+// and NaN for a number, so that one is done here: 2^112 moves the exponent's
+// bias, subnormals included.
+HWY_INLINE VF32 FloatsFromF16(V16 half) {
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2
+  const DU32 du;
+  const VU32 bits = hn::PromoteTo(du, half);
+  const VU32 sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000u)));
+  const VU32 magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7FFFu)));
+  const VU32 most = hn::Set(du, 0x7F800000u);
+  const VU32 finite = hn::BitCast(
+      du, hn::Mul(hn::BitCast(DF32(), magnitude), hn::Set(DF32(), 0x1p112f)));
+  const auto special =
+      hn::Gt(hn::BitCast(DI32(), magnitude), hn::Set(DI32(), 0x0F7FFFFF));
+  const VU32 all = hn::IfThenElse(hn::RebindMask(du, special),
+                                  hn::Or(magnitude, most), finite);
+  return hn::BitCast(DF32(), hn::Or(all, sign));
+#else
+  const hn::Rebind<hwy::float16_t, DF32> df16;
+  return hn::PromoteTo(DF32(), hn::BitCast(df16, half));
+#endif
+}
+
+HWY_INLINE VF32 FloatsFromBF16(V16 half) {
+  return hn::BitCast(DF32(), hn::ShiftLeft<16>(hn::PromoteTo(DU32(), half)));
+}
+
 // 128-bit block i of the result is the 16 bytes at p + 4 * i * stride.
 HWY_INLINE VU32 LoadRowBlocks(const uint8_t* p, size_t stride) {
   const hn::Full128<uint8_t> d128;
@@ -135,14 +164,12 @@ HWY_INLINE void TransposeWords(const uint8_t* base, size_t stride, size_t rows,
 template <int kShift>
 HWY_INLINE VF32 FloatFromHalves(VU32 word, DType dtype) {
   const hn::Rebind<uint16_t, DU32> d16;
-  const hn::Rebind<hwy::float16_t, DF32> df16;
   if (dtype == DType::kBF16) {
     const VU32 high = kShift ? hn::And(word, hn::Set(DU32(), 0xFFFF0000u))
                              : hn::ShiftLeft<16>(word);
     return hn::BitCast(DF32(), high);
   }
-  const auto half = hn::TruncateTo(d16, hn::ShiftRight<kShift>(word));
-  return hn::PromoteTo(DF32(), hn::BitCast(df16, half));
+  return FloatsFromF16(hn::TruncateTo(d16, hn::ShiftRight<kShift>(word)));
 }
 
 // out [count][16] float32 = elements [first, first + count) of `rows` rows of

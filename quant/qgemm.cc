@@ -17,6 +17,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
+namespace {
 
 // Rows that a kernel holds: two accumulators each, of 32 registers or 16.
 inline constexpr size_t kMaxRows =
@@ -126,6 +127,7 @@ void TileRange(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
   return TilesOfBits<2>(g, begin, end, w);
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
 HWY_AFTER_NAMESPACE();

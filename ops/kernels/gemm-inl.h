@@ -27,11 +27,7 @@ HWY_INLINE VF32 LoadAsFloat(const uint8_t* p, DType dtype, size_t count) {
   const hn::Rebind<uint16_t, DF32> d16;
   const auto* h = reinterpret_cast<const uint16_t*>(p);
   const auto half = kAll ? hn::LoadU(d16, h) : hn::LoadN(d16, h, count);
-  if (dtype == DType::kBF16) {
-    return hn::BitCast(df, hn::ShiftLeft<16>(hn::PromoteTo(DU32(), half)));
-  }
-  const hn::Rebind<hwy::float16_t, DF32> df16;
-  return hn::PromoteTo(df, hn::BitCast(df16, half));
+  return dtype == DType::kBF16 ? FloatsFromBF16(half) : FloatsFromF16(half);
 }
 
 // acc [r][n] += sum over k of a [r][k] * panel [k][n], for kVectors vectors of

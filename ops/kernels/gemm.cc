@@ -15,6 +15,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
+namespace {
 
 // 32 vector registers hold 8 rows, 16 hold 4 x 2 vectors.
 inline constexpr size_t kGemmRows =
@@ -81,6 +82,7 @@ void GemmColumns(const GemmArgs& g, size_t begin, size_t end) {
   }
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
 HWY_AFTER_NAMESPACE();

@@ -70,9 +70,9 @@ class GemmTest : public testing::TestWithParam<std::string> {
         c.dtype, RandomFloats((rows - 1) * stride + columns, -1, 1, rng_));
     const GemmB b = {.data = data.data(),
                      .dtype = c.dtype,
+                     .transposed = c.transposed,
                      .n = c.n,
                      .k = c.k,
-                     .transposed = c.transposed,
                      .stride = stride};
     const size_t lda = c.k + 1;
     const GuardedBytes memory =

@@ -1,4 +1,5 @@
 slm_test(kernels_activation_test
   SOURCES kernels/activation_test.cc LINKS slm_kernels)
-slm_test(gemm_test
-  SOURCES kernels/gemm_test.cc LINKS slm_kernels)
+slm_test(kernels_gemm_test
+  SOURCES kernels/convert_test.cc kernels/gemm_test.cc
+  LINKS slm_kernels)
