@@ -625,7 +625,7 @@ def integers(folder):
     for a_type in (np.uint8, np.int8):
         for b_type in (np.uint8, np.int8):
             a, b = bytes_(a_type, 3, 21), bytes_(b_type, 21, 5)
-            # onnxruntime's CPU kernel takes int8 by uint8 in no order.
+            # onnxruntime has no CPU kernel for int8 by uint8.
             if a_type is np.int8 and b_type is np.uint8:
                 continue
             name = f"{NAMES[a.dtype]} by {NAMES[b.dtype]}"
