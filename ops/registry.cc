@@ -29,6 +29,7 @@ std::span<const std::span<const OpDef>> OpFamilies() {
       SoftmaxOps(),
       MatMulOps(),
       MatMulNBitsOps(),
+      MatMulIntegerOps(),
       MoeOps(),
       ConvOps(),
       CausalConvOps(),

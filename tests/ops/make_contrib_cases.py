@@ -611,7 +611,63 @@ def convs(folder):
     f.write(folder)
 
 
-FAMILIES = [norms, matmuls, nbits, moes, convs]
+# ---- products of bytes
+
+def integers(folder):
+    f = Family("integer")
+    ms = "com.microsoft"
+
+    def bytes_(dtype, *shape):
+        info = np.iinfo(dtype)
+        return rng.integers(info.min, info.max + 1, shape).astype(dtype)
+
+    one = lambda v, t: np.array(v, t)
+    for a_type in (np.uint8, np.int8):
+        for b_type in (np.uint8, np.int8):
+            a, b = bytes_(a_type, 3, 21), bytes_(b_type, 21, 5)
+            # onnxruntime has no CPU kernel for int8 by uint8.
+            if a_type is np.int8 and b_type is np.uint8:
+                continue
+            name = f"{NAMES[a.dtype]} by {NAMES[b.dtype]}"
+            f.case(f"MatMulInteger {name}", "MatMulInteger", [a, Const(b)], 0)
+            f.case(f"MatMulInteger {name}, zero points", "MatMulInteger",
+                   [a, Const(b), one(7, a_type), Const(one(100, b_type))], 0)
+    a, b = bytes_(np.uint8, 2, 3, 21), bytes_(np.int8, 21, 5)
+    zeros = bytes_(np.int8, 5)
+    f.case("MatMulInteger, batch, zero points of columns", "MatMulInteger",
+           [a, Const(b), one(128, np.uint8), Const(zeros)], 0)
+    f.case("MatMulInteger, both in batches", "MatMulInteger",
+           [a, bytes_(np.int8, 2, 21, 4)], 0)
+    # s is exact; two products and a sum of |s| * scale below 2e4 * 1e-3.
+    tol = 2 * 4 * EPS * 40
+    scales = (rng.random(5) * 1e-3).astype(np.float32)
+    for b_scale, zero in ((scales[0], zeros[0]), (scales, zeros)):
+        f.case(f"MatMulIntegerToFloat, {b_scale.size} scales",
+               "MatMulIntegerToFloat",
+               [a, Const(b), one(0.03, np.float32), Const(b_scale),
+                one(120, np.uint8), Const(zero), Const(f32(5))], tol, domain=ms)
+        f.case(f"QLinearMatMul, {b_scale.size} scales, uint8", "QLinearMatMul",
+               [a, Const(one(0.03, np.float32)), Const(one(120, np.uint8)),
+                Const(b), Const(b_scale), Const(zero),
+                Const(one(0.005, np.float32)), Const(one(128, np.uint8))],
+               1,  # a tie to the other side
+               domain="")
+    f.case("QLinearMatMul, int8", "QLinearMatMul",
+           [bytes_(np.int8, 3, 21), Const(one(0.03, np.float32)),
+            Const(one(-3, np.int8)), Const(b), Const(one(1e-3, np.float32)),
+            Const(one(0, np.int8)), Const(one(0.005, np.float32)),
+            Const(one(5, np.int8))], 1)
+    x = f32(2, 3, 21)
+    f.case("DynamicQuantizeMatMul", "DynamicQuantizeMatMul",
+           [x, Const(b), Const(scales[:1]), Const(zeros[:1]), Const(f32(5))],
+           tol, domain=ms)
+    f.case("DynamicQuantizeMatMul, scales of columns, no bias",
+           "DynamicQuantizeMatMul", [np.abs(x), Const(b), Const(scales)], tol,
+           domain=ms)
+    f.write(folder)
+
+
+FAMILIES = [norms, matmuls, nbits, moes, convs, integers]
 
 if __name__ == "__main__":
     for family in FAMILIES:
