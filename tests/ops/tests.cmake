@@ -2,6 +2,10 @@ slm_test(contrib_cases_test
   SOURCES ops/contrib_cases_test.cc
   LINKS slm_ops)
 
+slm_test(standard_ops_test
+  SOURCES ops/standard_ops_test.cc
+  LINKS slm_ops)
+
 # ONNX's own node tests, written by PyPI onnx into the build tree before the
 # runner starts. SLM_TEST_PYTHON names an interpreter that has it.
 find_package(Python3 COMPONENTS Interpreter QUIET)
