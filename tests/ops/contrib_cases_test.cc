@@ -189,7 +189,8 @@ TEST_P(ContribCases, AreWhatOnnxruntimeComputes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, ContribCases,
-                         testing::Values("norm", "matmul", "nbits", "moe", "conv"),
+                         testing::Values("norm", "matmul", "nbits", "moe", "conv",
+                                         "gqa", "mha", "rotary"),
                          [](const auto& family) {
                            return std::string(family.param);
                          });
