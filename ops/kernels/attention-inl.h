@@ -22,6 +22,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
+namespace {
 
 // At most 16 lanes: two vectors divide kKeyBlock and kValueMultiple.
 using DF = hn::CappedTag<float, 16>;
@@ -318,6 +319,7 @@ void SoftmaxRow(const ScoreRules& rules, const RowMask& mask, size_t j0,
   l += hn::ReduceSum(d, sum);
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
 HWY_AFTER_NAMESPACE();

@@ -73,6 +73,7 @@ struct WorkerScratch {
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
+namespace {
 
 void LoadQueries(const AttentionTask& task, float* q) {
   const AttentionShape& shape = *task.shape;
@@ -264,6 +265,7 @@ void MergeSplits(const AttentionTask& task, float* parts, size_t splits,
   Finish(task, total);
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
 HWY_AFTER_NAMESPACE();

@@ -11,6 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
+namespace {
 
 // Saturating: an infinity in the cache would make 0 * inf of masked keys.
 void StoreF16(const float* x, size_t n, hwy::float16_t* to) {
@@ -79,6 +80,7 @@ void StoreRows(const KvRows& rows, size_t kv_heads, size_t head_size,
   }
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
 HWY_AFTER_NAMESPACE();

@@ -12,6 +12,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
+namespace {
 
 void RotateHalves(size_t half, const float* cos, const float* sin,
                   const float* x, float* y) {
@@ -109,6 +110,7 @@ void NormRows(size_t heads, size_t head_size, const float* weight,
   }
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
 HWY_AFTER_NAMESPACE();
