@@ -6,7 +6,7 @@ slm_test(quant_test
 # Figures, not checks: prints GB/s and GOPS of each SIMD target.
 if(benchmark_FOUND)
   add_executable(kernel_benchmark quant/qgemm_benchmark.cc)
-  target_link_libraries(kernel_benchmark PRIVATE slm_quant
+  target_link_libraries(kernel_benchmark PRIVATE slm_kernels slm_quant
     benchmark::benchmark)
   slm_warnings(kernel_benchmark)
 endif()
