@@ -146,8 +146,12 @@ Result<OpParams> ParseQMoe(AttributeReader& a) {
                Format("block_size = %lld, supported: powers of two from 16 on",
                       static_cast<long long>(block)));
   const int64_t level = a.Int("accuracy_level", 0);
-  if (level == 4) p.mode = QGemmMode::kInt8Activations;
   const int bits = ReadBits(a, "expert_weight_bits", 4);
+  // onnxruntime multiplies blocked 8-bit experts with int8 activations, at
+  // every level.
+  if (level == 4 || (bits == 8 && block > 0)) {
+    p.mode = QGemmMode::kInt8Activations;
+  }
   const size_t size = static_cast<size_t>(std::max<int64_t>(block, 0));
   p.fc1 = {2, 3, 4, 11, ReadBits(a, "fc1_expert_weight_bits", bits), size};
   p.fc2 = {5, 6, 7, 12, ReadBits(a, "fc2_expert_weight_bits", bits), size};
