@@ -91,10 +91,8 @@ def gqa(folder):
     g.case("prompt packed", packed=True, batch=2)
     g.case("past", tokens=3, past=5)
     g.case("step", tokens=1, past=7, batch=2, packed=True)
-    g.case("no present", tokens=2, past=5, outputs=(True,))
     g.case("capacity", tokens=1, past=5, capacity=12)
     g.case("ragged step", tokens=1, past=7, batch=2, lengths=[8, 4], rope=16)
-    g.case("padded prompt", tokens=6, batch=2, lengths=[6, 3], rope=16)
     for interleaved in (0, 1):
         for packed in (False, True):
             g.case(f"rotary interleaved {interleaved}", tokens=3, past=5,
@@ -114,7 +112,7 @@ def gqa(folder):
         g.case(f"window {window}", local_window_size=window, tokens=3, past=5)
     g.case("window step", local_window_size=4, tokens=1, past=9, rope=16)
     g.case("sliding cache that keeps all", local_window_size=4, tokens=1,
-           past=5, capacity=12, sliding_window_cache=1)
+           past=5, capacity=6, sliding_window_cache=1)
     g.case("sink", sink=f32(H), tokens=3, past=5)
     g.case("sink and window", sink=f32(H), local_window_size=3, softcap=4.0)
     g.case("smooth softmax", smooth_softmax=1)
