@@ -1,5 +1,6 @@
 slm_test(contrib_cases_test
-  SOURCES ops/contrib_cases_test.cc
+  SOURCES ops/contrib_cases_test.cc ops/moe_test.cc
+          ops/product_refusals_test.cc
   LINKS slm_ops)
 
 slm_test(standard_ops_test
