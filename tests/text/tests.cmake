@@ -1,0 +1,4 @@
+slm_test(template_test
+  SOURCES text/template_fixture_test.cc text/template_fuzz_test.cc
+          text/template_test.cc
+  LINKS slm_text slm_json slm_json_value slm_core)
