@@ -3,8 +3,6 @@ slm_test(kernels_activation_test
 slm_test(kernels_gemm_test
   SOURCES kernels/convert_test.cc kernels/gemm_test.cc
   LINKS slm_kernels)
-slm_test(gemm_test
-  SOURCES kernels/gemm_test.cc LINKS slm_kernels)
 slm_test(kernels_attention_test
   SOURCES kernels/attention_test.cc kernels/rotary_test.cc LINKS slm_kernels)
 slm_test(kernels_norm_softmax_test
