@@ -202,14 +202,15 @@ class RowProof {
 
 namespace {
 
-// Dry run with `tokens` new tokens of one sequence; gives the peak bytes.
+// Dry run with `tokens` new tokens of one sequence and logits of the last
+// `logit_rows`; gives the peak bytes.
 Result<size_t> DryRun(const Plan& plan,
                       const std::vector<ValueId>& token_inputs, int64_t tokens,
-                      Executor* executor) {
+                      int64_t logit_rows, Executor* executor) {
   for (ValueId id : token_inputs) {
     HeldTensor tensor;
     tensor.view.dtype = plan.graph->values[id].dtype.value_or(DType::kI64);
-    tensor.view.shape = id == plan.row_selection ? Shape{tokens}
+    tensor.view.shape = id == plan.row_selection ? Shape{logit_rows}
                                                  : Shape{1, tokens};
     executor->Feed(id, std::move(tensor));
   }
@@ -225,7 +226,8 @@ Result<std::vector<Shape>> ShapesFor(const Plan& plan,
                                      int64_t tokens) {
   ThreadPool threads(1);
   Executor executor(plan, threads);
-  SLM_RETURN_IF_ERROR(DryRun(plan, token_inputs, tokens, &executor).status());
+  SLM_RETURN_IF_ERROR(
+      DryRun(plan, token_inputs, tokens, tokens, &executor).status());
   std::vector<Shape> shapes;
   for (size_t i = 0; i < plan.graph->values.size(); ++i) {
     shapes.push_back(executor.ValueOf(static_cast<ValueId>(i)).shape);
@@ -238,7 +240,7 @@ Result<size_t> ActivationBytesFor(const Plan& plan,
                                   int64_t tokens) {
   ThreadPool threads(1);
   Executor executor(plan, threads);
-  return DryRun(plan, token_inputs, tokens, &executor);
+  return DryRun(plan, token_inputs, tokens, /*logit_rows=*/1, &executor);
 }
 
 Result<std::string> WhyNotRowwise(const Plan& plan,

@@ -20,7 +20,8 @@ Result<std::vector<Shape>> ShapesFor(const Plan& plan,
                                      const std::vector<ValueId>& token_inputs,
                                      int64_t tokens);
 
-// Peak bytes of activations and scratch for that many new tokens; dry.
+// Peak bytes of activations and scratch for that many new tokens with logits
+// of the last one; dry.
 Result<size_t> ActivationBytesFor(const Plan& plan,
                                   const std::vector<ValueId>& token_inputs,
                                   int64_t tokens);
