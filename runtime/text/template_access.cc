@@ -50,6 +50,22 @@ Value BoundMethod(const Builtin& method, const Value& self) {
   return Value::Of(Type::kCallable, object);
 }
 
+// The parts of Python's numbers.
+bool NumberAttribute(const Value& number, std::string_view name, Value* out) {
+  const Value self = number.IsBool() ? Value::Int(number.AsInt()) : number;
+  const bool is_float = number.IsFloat();
+  if (name == "real" || (name == "numerator" && !is_float)) {
+    *out = self;
+  } else if (name == "imag") {
+    *out = is_float ? Value::Float(0) : Value::Int(0);
+  } else if (name == "denominator" && !is_float) {
+    *out = Value::Int(1);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 // An attribute of the object itself (Python's getattr). False if it has none.
 bool OwnAttribute(Runtime& rt, const Value& object, std::string_view name,
                   Value* out) {
@@ -78,6 +94,7 @@ bool OwnAttribute(Runtime& rt, const Value& object, std::string_view name,
     default:
       break;
   }
+  if (object.IsNumber() && NumberAttribute(object, name, out)) return true;
   if (IsMutator(object, name)) {
     *out = rt.Undefined("access to attribute '" + std::string(name) + "' of '" +
                             TypeName(object) + "' object is unsafe.",
@@ -196,7 +213,13 @@ bool IsIndexable(const Value& object) {
 }  // namespace
 
 Value GetAttribute(Runtime& rt, const Value& object, std::string_view name) {
-  if (object.IsUndefined()) return rt.FailUndefined(object);
+  if (object.IsUndefined()) {
+    // Python asks undefined for these, so it must not fail.
+    if (name.size() > 3 && name.starts_with("__") && name.ends_with("__")) {
+      return MissingAttribute(rt, object, name);
+    }
+    return rt.FailUndefined(object);
+  }
   Value found;
   if (OwnAttribute(rt, object, name, &found)) return found;
   if (object.IsDict()) {
@@ -228,7 +251,9 @@ Value Slice(Runtime& rt, const Value& object, const Value& start,
             const Value& stop, const Value& step) {
   if (object.IsUndefined()) return rt.FailUndefined(object);
   if (!IsIndexable(object)) {
-    return rt.Undefined(DescribeType(object) + " has no element slice");
+    // A slice goes past jinja2's lookup, which would give undefined.
+    return rt.TypeError(
+        Format("'%s' object is not subscriptable", TypeName(object)));
   }
   size_t length = 0;
   SliceRange range;

@@ -620,9 +620,7 @@ class Evaluator {
     for (size_t i = 0; i < node.kids.size(); i += 2) {
       Value key = Eval(*node.kids[i]);
       if (rt_.failed()) return {};
-      if (key.IsList() || key.IsDict()) {
-        return rt_.TypeError(Format("unhashable type: '%s'", TypeName(key)));
-      }
+      if (!CheckHashable(rt_, key)) return {};
       Value value = Eval(*node.kids[i + 1]);
       if (rt_.failed()) return {};
       dict->Set(std::move(key), std::move(value));

@@ -129,18 +129,19 @@ Value Truncate(Call& call) {
   const Value end = call.Has(2) ? call[2] : Value::String("...");
   const int64_t leeway = call.Has(3, true) ? call.Int(3, 5) : 5;
   if (call.rt.failed()) return {};
-  if (!call.self.IsString() || !end.IsString()) {
-    return call.rt.TypeError("truncate: value and end must be strings");
-  }
-  const int64_t end_size = static_cast<int64_t>(CountChars(end.Text()));
-  if (length < end_size || leeway < 0) {
+  size_t size = 0, end_size = 0;
+  if (!Length(call.rt, end, &end_size)) return {};
+  if (length < static_cast<int64_t>(end_size) || leeway < 0) {
     return call.rt.Fail("AssertionError",
                         "truncate: the length is less than that of the end");
   }
+  if (!Length(call.rt, call.self, &size)) return {};
+  if (static_cast<int64_t>(size) - leeway <= length) return call.self;
+  if (!call.self.IsString() || !end.IsString()) {
+    return call.rt.TypeError("truncate: value and end must be strings");
+  }
   const StringObject& s = call.self.AsString();
-  const int64_t size = static_cast<int64_t>(CountChars(s.text));
-  if (size - leeway <= length) return call.self;
-  size_t cut = ByteOfChar(s.text, static_cast<size_t>(length - end_size));
+  size_t cut = ByteOfChar(s.text, static_cast<size_t>(length) - end_size);
   if (!kill_words) {
     const size_t space = std::string_view(s.text).substr(0, cut).rfind(' ');
     if (space != std::string_view::npos) cut = space;
@@ -304,10 +305,13 @@ Value FormatFilter(Call& call) {
 }
 
 Value FileSizeFormat(Call& call) {
-  const Value number =
-      RunBuiltin(call.rt, *FindFilter("float", false), call.self, {}, {});
+  const Value number = RunBuiltin(call.rt, *FindFilter("float", false),
+                                  call.self, {Value::None()}, {});
   if (call.rt.failed()) return {};
-  const double bytes = number.AsFloat();
+  if (!number.IsFloat()) {
+    return call.rt.Fail("ValueError", "filesizeformat: the value is no number");
+  }
+  const double bytes = number.AsFloat() + 0.0;  // no -0.0
   const bool binary = call.Bool(0, false);
   const double base = binary ? 1024 : 1000;
   if (bytes == 1) return Value::String("1 Byte");

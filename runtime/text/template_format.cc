@@ -188,7 +188,8 @@ class PercentFormatter {
     const bool unused = args_.IsTuple()
                             ? used_ < args_.AsList().items.size()
                             : !used_ && !args_.IsDict() && !args_.IsList() &&
-                                  !args_.IsUndefined();
+                                  !args_.IsUndefined() &&
+                                  args_.type() != Value::Type::kRange;
     if (!rt_.failed() && unused) {
       return rt_.TypeError(
           "not all arguments converted during string formatting");

@@ -598,6 +598,7 @@ Value Items(Call& call) { return View(call, "dict_items", true, true); }
 Value Keys(Call& call) { return View(call, "dict_keys", true, false); }
 Value Values(Call& call) { return View(call, "dict_values", false, true); }
 Value Get(Call& call) {
+  if (!CheckHashable(call.rt, call[0])) return {};
   const Value* found = call.self.AsDict().Find(call[0]);
   if (found) return *found;
   return call.Has(1) ? call[1] : Value::None();

@@ -125,6 +125,13 @@ Value IntBinary(Runtime& rt, Kind op, const Value& a, const Value& b) {
       if (!Truthy(b)) {
         return rt.Fail("ZeroDivisionError", "division by zero");
       }
+      // Wider than double where the machine has it: int64 / int64 is then
+      // rounded once, as Python does.
+      if (small) {
+        return Value::Float(
+            static_cast<double>(static_cast<long double>(a.AsInt()) /
+                                static_cast<long double>(b.AsInt())));
+      }
       return Value::Float(ToDouble(a) / ToDouble(b));
     case Kind::kPower:
       return IntPower(rt, a, b);
@@ -163,7 +170,8 @@ Value FloatBinary(Runtime& rt, Kind op, double x, double y) {
   if (op == Kind::kDivide) return Value::Float(x / y);
   const double rest = FloorModulo(x, y);
   if (op == Kind::kModulo) return Value::Float(rest);
-  return Value::Float(std::round((x - rest) / y));
+  const double quotient = std::round((x - rest) / y);
+  return Value::Float(quotient == 0 ? std::copysign(0.0, x / y) : quotient);
 }
 
 Value Concatenate(Runtime& rt, const Value& a, const Value& b) {
@@ -342,10 +350,7 @@ bool Contains(Runtime& rt, const Value& container, const Value& item) {
       rt.Step(container.Text().size() / 64);
       return container.Text().find(item.Text()) != std::string_view::npos;
     case Type::kDict:
-      if (item.IsList() || item.IsDict()) {
-        rt.TypeError(Format("unhashable type: '%s'", TypeName(item)));
-        return false;
-      }
+      if (!CheckHashable(rt, item)) return false;
       return container.AsDict().Find(item) != nullptr;
     case Type::kList:
     case Type::kTuple:
@@ -367,6 +372,18 @@ bool Contains(Runtime& rt, const Value& container, const Value& item) {
   if (!Iterate(rt, container, &items)) return false;
   return std::any_of(items.begin(), items.end(),
                      [&](const Value& v) { return Equal(v, item); });
+}
+
+bool CheckHashable(Runtime& rt, const Value& value) {
+  if (value.IsList() || value.IsDict() || value.type() == Type::kView) {
+    rt.TypeError(Format("unhashable type: '%s'", TypeName(value)));
+    return false;
+  }
+  if (!value.IsTuple()) return true;
+  const std::vector<Value>& items = value.AsList().items;
+  return std::all_of(items.begin(), items.end(), [&rt](const Value& item) {
+    return CheckHashable(rt, item);
+  });
 }
 
 bool IsIterable(const Value& value) {
@@ -393,7 +410,9 @@ bool Iterate(Runtime& rt, const Value& value, std::vector<Value>* items) {
       const StringObject& s = value.AsString();
       for (size_t i = 0; i < s.text.size();) {
         const size_t size = DecodeUtf8(std::string_view(s.text).substr(i)).size;
-        items->push_back(rt.String(Substring(s, i, i + size)));
+        StringBuilder character;  // of markup, too, as a plain string
+        character.Append(s, i, i + size);
+        items->push_back(rt.String(character.Take()));
         if (rt.failed()) return false;
         i += size;
       }

@@ -29,6 +29,8 @@ Value GetItem(Runtime& rt, const Value& object, const Value& key);
 Value Slice(Runtime& rt, const Value& object, const Value& start,
             const Value& stop, const Value& step);
 
+// May it be a key? Fails if not.
+bool CheckHashable(Runtime& rt, const Value& value);
 bool IsIterable(const Value& value);
 // Appends the items; of an iterator, what is left.
 bool Iterate(Runtime& rt, const Value& value, std::vector<Value>* items);

@@ -247,9 +247,7 @@ Value Unique(Call& call) {
   DictObject seen;
   for (const Value& item : items) {
     Value key = getter(call.rt, item);
-    if (key.IsList() || key.IsDict()) {
-      return call.rt.TypeError(Format("unhashable type: '%s'", TypeName(key)));
-    }
+    if (!CheckHashable(call.rt, key)) return {};
     // Keys that are no strings are searched one by one.
     if (!key.IsString()) call.rt.Step(seen.members.size());
     if (call.rt.failed()) return {};

@@ -101,11 +101,14 @@ Value SameAs(Call& call) {
   if (!a.object() || a.IsString()) return Value::Bool(Equal(a, b));
   return Value::Bool(a.object() == b.object());
 }
+// Names are looked up in a dict, so they must be hashable.
 Value IsFilter(Call& call) {
+  if (!CheckHashable(call.rt, call.self)) return {};
   return Value::Bool(call.self.IsString() &&
                      FindFilter(call.self.Text(), /*extended=*/false));
 }
 Value IsTest(Call& call) {
+  if (!CheckHashable(call.rt, call.self)) return {};
   return Value::Bool(call.self.IsString() && FindTest(call.self.Text()));
 }
 
