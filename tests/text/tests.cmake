@@ -4,3 +4,7 @@ slm_test(tokenizer_test
 slm_test(tokenizer_vectors_test
   SOURCES text/tokenizer_vectors_test.cc
   LINKS slm_tokenizer)
+slm_test(template_test
+  SOURCES text/template_fixture_test.cc text/template_fuzz_test.cc
+          text/template_test.cc
+  LINKS slm_text slm_json slm_json_value slm_core)
