@@ -187,6 +187,39 @@ TEST(TemplateLimits, StopHostileTemplatesEarly) {
   }
 }
 
+// A macro that calls itself at the bottom of a deep expression or body takes
+// the most stack.
+TEST(TemplateLimits, BoundTheStack) {
+  const struct {
+    const char *open, *close;
+  } wraps[] = {
+      {"{{ -(", ") }}"},
+      {"{{ [0, ", "] }}"},
+      {"{{ 'a'|replace('a', ", ") }}"},
+      {"{{ (1 if ", " else 2) }}"},
+      {"{% if 1 %}{% for x in [1] %}", "{% endfor %}{% endif %}"},
+      {"{% filter upper %}", "{% endfilter %}"},
+      {"{% set q %}", "{% endset %}"},
+  };
+  for (const auto& wrap : wraps) {
+    const bool is_expression = wrap.open[1] == '{';
+    std::string source = "{% macro f(x) %}", close;
+    if (is_expression) source += "{{ ";
+    for (int i = 0; i < 40; ++i) {
+      const std::string_view open = wrap.open, end = wrap.close;
+      source += is_expression ? open.substr(3) : open;
+      close += is_expression ? end.substr(0, end.size() - 3) : end;
+    }
+    source += is_expression ? "f(x)" : "{{ f(x) }}";
+    source += close;
+    if (is_expression) source += " }}";
+    source += "{% endmacro %}{{ f(0) }}";
+    TemplateError error;
+    EXPECT_FALSE(RenderText(source, TemplateValue::Dict({}), &error).ok());
+    EXPECT_EQ(error.kind, "RecursionError") << source << error.message;
+  }
+}
+
 TEST(TemplateLimits, OfTheCallerCount) {
   TemplateError error;
   const TemplateValue none = TemplateValue::Dict({});
