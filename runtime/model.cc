@@ -116,8 +116,9 @@ Status Model::OpenText(const ModelOptions& options) {
   if (source.empty()) return OkStatus();
   SLM_ASSIGN_OR_RETURN(
       chat_template_,
-      ChatTemplate::Parse(source, own ? "chat template"
-                                      : folder_.chat_template.file));
+      ChatTemplate::Parse(
+          source, own ? "chat template" : folder_.chat_template.file,
+          TemplateDialect::kExtended));
   return OkStatus();
 }
 

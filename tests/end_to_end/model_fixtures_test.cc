@@ -2,12 +2,14 @@
 // Every export under fixtures/models against the logits and tokens of the real
 // runtimes, by the limits of its README.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <optional>
 
 #include "gtest/gtest.h"
 #include "loader/json.h"
+#include "runtime/core/cpu.h"
 #include "runtime/core/file.h"
 #include "runtime/core/memory.h"
 #include "runtime/model.h"
@@ -225,15 +227,18 @@ class ModelFixture : public testing::TestWithParam<Export> {
     }
   }
 
+  // All prompts, or the last one only (a rendered chat).
   void RunAll(const ModelOptions& options, const Reference& reference,
-              const Limits& limits, bool only_acc0) {
+              const Limits& limits, bool only_acc0, bool only_last = false) {
     auto model = Model::Open(GetParam().model, options);
     ASSERT_TRUE(model.ok()) << GetParam().name << ": "
                             << model.status().message();
     ThreadPool threads(2);
     Session session((*model)->plan(), (*model)->decoder(), threads,
                     SessionOptions());
-    for (const JsonValue& prompt : reference.root().Find("prompts")->Items()) {
+    auto prompts = reference.root().Find("prompts")->Items();
+    if (only_last) prompts = prompts.last(1);
+    for (const JsonValue& prompt : prompts) {
       const std::string name(prompt.Find("name")->String());
       auto rows = RunPrompt(&session, prompt);
       ASSERT_TRUE(rows.ok()) << GetParam().name << " " << name << ": "
@@ -249,6 +254,8 @@ class ModelFixture : public testing::TestWithParam<Export> {
   }
 };
 
+class QuantisedFixture : public ModelFixture {};  // with accuracy levels
+
 TEST_P(ModelFixture, LogitsAndTokensOfTheRealRuntime) {
   const auto reference = Reference::Load(GetParam());
   ASSERT_TRUE(reference) << GetParam().reference;
@@ -256,30 +263,50 @@ TEST_P(ModelFixture, LogitsAndTokensOfTheRealRuntime) {
   RunAll(ModelOptions(), *reference, limits, /*only_acc0=*/false);
 }
 
-// float32 activations give the exactly dequantised model.
-TEST_P(ModelFixture, AccuracyZeroIsExact) {
+TEST_P(ModelFixture, EveryTargetGivesTheSameTokens) {
   const auto reference = Reference::Load(GetParam());
   ASSERT_TRUE(reference) << GetParam().reference;
-  const JsonValue* summary = reference->root().Find("summary");
-  const std::string variant(reference->root().Find("variant")->String());
-  if (!StartsWith(GetParam().name.substr(GetParam().name.find('/') + 1),
-                  "onnx-int") ||
-      !summary) {
-    GTEST_SKIP() << "no accuracy levels in this export";
+  const Limits limits = LimitsOf(GetParam(), reference->root());
+  for (const std::string& target : UsableTargets()) {
+    SCOPED_TRACE(target);
+    ASSERT_TRUE(ForceTarget(target).ok());
+    RunAll(ModelOptions(), *reference, limits, /*only_acc0=*/false,
+           /*only_last=*/true);
   }
+  ASSERT_TRUE(ForceTarget("").ok());
+}
+
+// float32 activations give the exactly dequantised model.
+TEST_P(QuantisedFixture, AccuracyZeroIsExact) {
+  const auto reference = Reference::Load(GetParam());
+  ASSERT_TRUE(reference) << GetParam().reference;
   ModelOptions options;
   options.accuracy_level = 0;
   RunAll(options, *reference, {5e-4, 0, 0}, /*only_acc0=*/true);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, ModelFixture, testing::ValuesIn(AllExports()),
-    [](const testing::TestParamInfo<Export>& instance) {
-      std::string name = instance.param.name;
-      for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-      return name;
-    });
+std::vector<Export> QuantisedExports() {
+  std::vector<Export> exports = AllExports();
+  std::erase_if(exports, [](const Export& e) {
+    return e.name.find("/onnx-int") == std::string::npos;
+  });
+  return exports;
+}
+
+std::string TestName(const testing::TestParamInfo<Export>& instance) {
+  std::string name = instance.param.name;
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ModelFixture, testing::ValuesIn(AllExports()),
+                         TestName);
+INSTANTIATE_TEST_SUITE_P(All, QuantisedFixture,
+                         testing::ValuesIn(QuantisedExports()), TestName);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ModelFixture);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(QuantisedFixture);
 
 TEST(ModelFixtures, ArePresent) { SLM_NEEDS_SHARED(kModels); }
 
