@@ -3,3 +3,6 @@ slm_test(search_test
           runtime/search_golden_test.cc runtime/search_options_test.cc
           runtime/search_test.cc runtime/stop_test.cc
   LINKS slm_search)
+slm_test(session_test
+  SOURCES runtime/session_test.cc
+  LINKS slm_runtime)
