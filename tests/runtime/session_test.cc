@@ -448,7 +448,7 @@ TEST_F(TinySessionTest, AFailedRunLeavesSequencesAsTheyWere) {
 // products / 4 with q, k of RMS 1, so about u of 1; softmax turns an error e of
 // a score into 2 e at most: r < 4 u (twice each for peaks above RMS).
 // f16: u = 2^-11. int8 with a scale per row: u = max / 254 with max up to 3
-// times the RMS, 0.012.
+// times the RMS, 0.012. Measured: 0.0003 and 0.007.
 TEST_F(TinySessionTest, SmallerCachesStayWithinTheirRounding) {
   ModelOptions exact;
   exact.accuracy_level = 0;

@@ -4,5 +4,5 @@ slm_test(search_test
           runtime/search_test.cc runtime/stop_test.cc
   LINKS slm_search)
 slm_test(session_test
-  SOURCES runtime/session_test.cc
+  SOURCES runtime/generate_test.cc runtime/session_test.cc
   LINKS slm_runtime)
