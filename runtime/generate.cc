@@ -37,9 +37,12 @@ Status Generator::Start(std::span<const int32_t> prompt,
                  prompt.size(), spec.context_length);
   }
   SLM_RETURN_IF_ERROR(Validate(options.ngram));
+  // Beams have a search of their own (RunBeams).
+  SearchOptions single = options.search;
+  single.num_beams = 1;
   SLM_ASSIGN_OR_RETURN(
       Search search,
-      Search::Create(options.search, static_cast<int64_t>(spec.vocab_size),
+      Search::Create(single, static_cast<int64_t>(spec.vocab_size),
                      static_cast<int64_t>(spec.context_length), options.seed));
   SLM_ASSIGN_OR_RETURN(StopMatcher stop, StopMatcher::Create(options.stop));
   SLM_RETURN_IF_ERROR(search.AppendPrompt(prompt));

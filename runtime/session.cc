@@ -227,9 +227,15 @@ size_t Session::KvBytes() const {
 size_t Session::ActivationBytes() const { return executor_.BufferBytes(); }
 
 Status Session::CheckItems(std::span<const Item> items) const {
-  for (const Item& item : items) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Item& item = items[i];
     if (item.sequence >= sequences_.size() || !sequences_[item.sequence]) {
       return Usage("sequence %zu does not exist", item.sequence);
+    }
+    for (const Item& other : items.first(i)) {
+      if (other.sequence == item.sequence) {
+        return Usage("sequence %zu is twice in a batch", item.sequence);
+      }
     }
     if (item.tokens.empty()) return Usage("no tokens to run");
     for (int32_t token : item.tokens) {
@@ -285,6 +291,9 @@ Status Session::Run(std::span<const Item> items) {
   if (!status.ok()) {
     for (size_t i = 0; i < items.size(); ++i) {
       (void)Rewind(items[i].sequence, before[i]);
+      // Pages that were reserved and never filled.
+      Sequence& s = *sequences_[items[i].sequence];
+      if (s.kv) (void)s.kv->Truncate(s.computed);
     }
     logits_.clear();
   }

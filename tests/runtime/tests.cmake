@@ -3,3 +3,13 @@ slm_test(search_test
           runtime/search_golden_test.cc runtime/search_options_test.cc
           runtime/search_test.cc runtime/stop_test.cc
   LINKS slm_search)
+slm_test(session_test
+  SOURCES runtime/generate_test.cc runtime/session_test.cc
+  LINKS slm_runtime)
+# slm.h as C99 and slm.hpp as C++17, as they promise.
+set_source_files_properties(runtime/c_api_c99_test.c PROPERTIES
+  COMPILE_OPTIONS "-std=c99;-pedantic")
+slm_test(c_api_test
+  SOURCES runtime/c_api_test.cc runtime/c_api_c99_test.c
+  LINKS slm_runtime)
+set_target_properties(c_api_test PROPERTIES CXX_STANDARD 17)
