@@ -15,6 +15,7 @@ std::span<const std::span<const OpDef>> OpFamilies() {
       UnaryOps(),
       ActivationOps(),
       ShapeOps(),
+      FillOps(),
       LayoutOps(),
       SliceOps(),
       GatherOps(),

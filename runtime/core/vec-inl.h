@@ -14,12 +14,11 @@
 
 #include "hwy/highway.h"
 
-HWY_BEFORE_NAMESPACE();
+// Without HWY_BEFORE_NAMESPACE: clang warns of a region without functions.
 namespace slm {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
-HWY_AFTER_NAMESPACE();
 
 #endif

@@ -13,7 +13,28 @@ struct NodeExclusion {
   std::string_view reason;
 };
 
+// The errata of the specification after 1.19.1 changed what
+// qk_matmul_output_mode 1 and 2 mean; ops/attention.cc follows them.
+inline constexpr char kAttentionErratum[] =
+    "onnx 1.19.1 has the order of soft cap and mask before the errata";
+
 inline constexpr NodeExclusion kNodeExclusions[] = {
+    {"attention_3d_with_past_and_present_qk_matmul_bias", kAttentionErratum},
+    {"attention_3d_with_past_and_present_qk_matmul_softcap", kAttentionErratum},
+    {"attention_4d_with_past_and_present_qk_matmul_bias", kAttentionErratum},
+    {"attention_4d_with_past_and_present_qk_matmul_bias_3d_mask",
+     kAttentionErratum},
+    {"attention_4d_with_past_and_present_qk_matmul_bias_3d_mask_causal",
+     kAttentionErratum},
+    {"attention_4d_with_past_and_present_qk_matmul_bias_4d_mask",
+     kAttentionErratum},
+    {"attention_4d_with_past_and_present_qk_matmul_bias_4d_mask_causal",
+     kAttentionErratum},
+    {"attention_4d_with_qk_matmul_bias", kAttentionErratum},
+    {"attention_4d_with_qk_matmul_softcap", kAttentionErratum},
+    {"qlinearmatmul_?D_int8_float*",
+     "onnx's answer wraps around where the specification saturates; ONNX "
+     "Runtime saturates as well"},
     {"*FLOAT8*", "float8 is not held"},
     {"*FLOAT4E2M1*", "float4 is not held"},
     {"dequantizelinear_e*m*", "float8 is not held"},
