@@ -7,3 +7,11 @@ slm_test(kernels_attention_test
   SOURCES kernels/attention_test.cc kernels/rotary_test.cc LINKS slm_kernels)
 slm_test(kernels_norm_softmax_test
   SOURCES kernels/norm_softmax_test.cc LINKS slm_kernels)
+
+# Figures, not checks.
+if(benchmark_FOUND)
+  add_executable(attention_benchmark kernels/attention_benchmark.cc)
+  target_link_libraries(attention_benchmark PRIVATE slm_kernels
+    benchmark::benchmark)
+  slm_warnings(attention_benchmark)
+endif()

@@ -117,6 +117,12 @@ class OpTest {
     return *this;
   }
 
+  // A ragged batch for operators that are bound to sequence state.
+  OpTest& Batched(const Batch* batch) {
+    batch_ = batch;
+    return *this;
+  }
+
   // The outputs (empty tensors where not wanted), or why not.
   Result<std::vector<TestTensor>> Run() {
     Graph graph;
@@ -184,6 +190,7 @@ class OpTest {
     context.outputs = outputs;
     context.wanted = {wanted.get(), count};
     context.pool = &pool;
+    context.batch = batch_;
     SLM_RETURN_IF_ERROR(op.infer(context));
     SLM_ASSIGN_OR_RETURN(
         const AlignedBuffer scratch,
@@ -210,6 +217,7 @@ class OpTest {
   std::vector<Given> inputs_;
   std::vector<bool> wanted_ = {true};
   size_t threads_ = 2;
+  const Batch* batch_ = nullptr;
 };
 
 }  // namespace slm

@@ -31,3 +31,7 @@ if(SLM_TEST_PYTHON)
     FIXTURES_SETUP node_cases)
   set_tests_properties(ops_node_test PROPERTIES FIXTURES_REQUIRED node_cases)
 endif()
+
+slm_test(bound_attention_test
+  SOURCES ops/bound_attention_test.cc
+  LINKS slm_ops)
