@@ -91,7 +91,9 @@ struct ThreadPool::Impl {
       ++seen;
       if (stop) return;
       body(context, index);
-      running.fetch_sub(1, std::memory_order_acq_rel);
+      if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        running.notify_one();
+      }
     }
   }
 
@@ -129,12 +131,15 @@ void ThreadPool::Run(void (*body)(void*, size_t), void* context) {
   impl_->running.store(size_ - 1, std::memory_order_relaxed);
   impl_->Publish();
   body(context, 0);
-  // With more workers than cores a spin alone would starve them: yield.
-  for (int spins = 0; impl_->running.load(std::memory_order_acquire) != 0;) {
+  // Then sleep, not yield: on a machine that is busy with other work a caller
+  // that spins uses up the time slice that its own workers wait for.
+  for (int spins = 0;;) {
+    const size_t left = impl_->running.load(std::memory_order_acquire);
+    if (left == 0) return;
     if (++spins < kSpins) {
       CpuRelax();
     } else {
-      std::this_thread::yield();
+      impl_->running.wait(left, std::memory_order_acquire);
     }
   }
 }
