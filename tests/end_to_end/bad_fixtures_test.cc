@@ -188,7 +188,7 @@ TEST(DamagedModel, IsRefusedOrRuns) {
   ASSERT_TRUE(bytes.ok());
   const Stopwatch watch;
   size_t opened = 0, count = 0;
-  for (uint64_t seed = 0; seed < 600 && watch.Seconds() < 15; ++seed) {
+  for (uint64_t seed = 0; seed < 1000 && watch.Seconds() < 15; ++seed) {
     SCOPED_TRACE(seed);
     ASSERT_TRUE(WriteText(to + "/model.onnx", Damaged(*bytes, seed)));
     const Stopwatch one;
