@@ -116,7 +116,8 @@ Status CheckMemory(const slm::Model& model, const slm_chat_params& params,
       slm::CeilDiv(context, slm::KvFormat::kPageTokens);
   SLM_ASSIGN_OR_RETURN(
       const size_t scratch,
-      slm::ActivationBytesFor(plan, plan.graph->inputs, 512));
+      slm::ActivationBytesFor(plan, plan.graph->inputs,
+                              std::min<size_t>(512, context)));
   const size_t weights = model.WeightBytes();
   const size_t total = weights + kv + scratch;
   if (total <= params.max_memory) return slm::OkStatus();

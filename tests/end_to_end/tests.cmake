@@ -4,3 +4,10 @@ slm_test(model_fixtures_test
 slm_test(tiny_model_test
   SOURCES end_to_end/tiny_model_test.cc
   LINKS slm_runtime)
+slm_test(bad_fixtures_test
+  SOURCES end_to_end/bad_fixtures_test.cc
+  LINKS slm_runtime)
+add_test(NAME cli_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/end_to_end/cli_test.py
+          $<TARGET_FILE:slm-run> $<TARGET_FILE:slm-inspect>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)

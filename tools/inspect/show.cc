@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // graph, plan, ops, memory: what a model is made of.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -84,7 +85,8 @@ Status PrintMemory(const Model& model) {
                     CeilDiv(context, KvFormat::kPageTokens)),
                 context, Name(dtype));
   }
-  for (const int64_t tokens : {int64_t{1}, int64_t{512}}) {
+  const int64_t chunk = std::min<int64_t>(512, static_cast<int64_t>(context));
+  for (const int64_t tokens : {int64_t{1}, chunk}) {
     SLM_ASSIGN_OR_RETURN(const size_t bytes,
                          ActivationBytesFor(plan, plan.graph->inputs, tokens));
     std::printf("scratch   %9.1f MiB for %lld new tokens\n", Mib(bytes),

@@ -49,7 +49,8 @@ Result<api::ModelPtr> OpenModel(const RunOptions& options) {
   params.path = options.model.c_str();
   std::string source;
   if (options.template_file) {
-    SLM_ASSIGN_OR_RETURN(source, TextOrFile(*options.template_file));
+    SLM_ASSIGN_OR_RETURN(source,
+                         ReadFile(*options.template_file, size_t{64} << 20));
     params.template_text = source.c_str();
   }
   params.log = LogToStderr;
