@@ -161,50 +161,77 @@ void Generator::Finish(FinishReason reason, GenerateStep* step) {
   stop_.Flush(&step->text);
 }
 
+namespace {
+
+// The sequences of beams: dropped when the search ends, however it ends.
+class BeamSequences {
+ public:
+  explicit BeamSequences(Session* session) : session_(session) {}
+  ~BeamSequences() {
+    Drop(&ids_);
+    Drop(&next_);
+  }
+
+  SequenceId operator[](size_t beam) const { return ids_[beam]; }
+  // A fork of `parent` in the next generation.
+  Result<SequenceId> Fork(SequenceId parent) {
+    SLM_ASSIGN_OR_RETURN(const SequenceId fork, session_->Fork(parent));
+    next_.push_back(fork);
+    return fork;
+  }
+  void Advance() {
+    Drop(&ids_);
+    ids_.swap(next_);
+  }
+
+ private:
+  void Drop(std::vector<SequenceId>* ids) {
+    for (SequenceId id : *ids) session_->Drop(id);
+    ids->clear();
+  }
+  Session* session_;
+  std::vector<SequenceId> ids_, next_;
+};
+
+}  // namespace
+
 Result<GenerateStep> Generator::RunBeams() {
   const size_t beams = static_cast<size_t>(options_.search.num_beams);
   const size_t vocab = session_->spec().vocab_size;
   SLM_ASSIGN_OR_RETURN(
       BeamSearch search,
-      BeamSearch::Create(
-          options_.search, static_cast<int64_t>(vocab),
-          static_cast<int64_t>(session_->spec().context_length), prompt_));
-  const Session::Item item{sequence_,
-                           std::span(prompt_).subspan(prompt_done_),
+      BeamSearch::Create(options_.search, static_cast<int64_t>(vocab),
+                         static_cast<int64_t>(session_->spec().context_length),
+                         prompt_));
+  const Session::Item item{sequence_, std::span(prompt_).subspan(prompt_done_),
                            LogitsFor::kLast};
   SLM_RETURN_IF_ERROR(session_->Run({&item, 1}));
   prompt_done_ = prompt_.size();
   logits_.clear();
-  std::vector<SequenceId> sequences;
+  BeamSequences sequences(session_);
   for (size_t b = 0; b < beams; ++b) {
     const auto row = session_->Logits(0);
     logits_.insert(logits_.end(), row.begin(), row.end());
-    SLM_ASSIGN_OR_RETURN(const SequenceId fork, session_->Fork(sequence_));
-    sequences.push_back(fork);
+    SLM_RETURN_IF_ERROR(sequences.Fork(sequence_).status());
   }
-  Status status = search.Step(logits_);
-  while (status.ok() && !search.done()) {
-    std::vector<SequenceId> forks;
+  sequences.Advance();
+  SLM_RETURN_IF_ERROR(search.Step(logits_));
+  while (!search.done()) {
     std::vector<Session::Item> items;
     for (const BeamNext& next : search.next()) {
       SLM_ASSIGN_OR_RETURN(const SequenceId fork,
-                           session_->Fork(sequences[next.parent]));
-      forks.push_back(fork);
+                           sequences.Fork(sequences[next.parent]));
       items.push_back({fork, {&next.token, 1}, LogitsFor::kLast});
     }
-    for (SequenceId id : sequences) session_->Drop(id);
-    sequences = std::move(forks);
-    status = session_->Run(items);
-    if (!status.ok()) break;
+    sequences.Advance();
+    SLM_RETURN_IF_ERROR(session_->Run(items));
     for (size_t b = 0; b < beams; ++b) {
       const auto row = session_->Logits(b);
-      std::copy(row.begin(), row.end(), logits_.begin() +
-                                            static_cast<ptrdiff_t>(b * vocab));
+      std::copy(row.begin(), row.end(),
+                logits_.begin() + static_cast<ptrdiff_t>(b * vocab));
     }
-    status = search.Step(logits_);
+    SLM_RETURN_IF_ERROR(search.Step(logits_));
   }
-  for (SequenceId id : sequences) session_->Drop(id);
-  if (!status.ok()) return status;
   const std::vector<Hypothesis> best = search.Finish();
   const auto answer = std::span(best[0].tokens).subspan(prompt_.size());
   GenerateStep step;

@@ -209,8 +209,10 @@ Status FuseQuantizedMatMul(FusionContext* context) {
   Graph& graph = *context->graph;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
+    // As FuseTransposedMatMul makes it: one from a file may scale, too.
     const bool fused = node.domain == "com.microsoft" &&
-                       node.type == "FusedMatMul" && IntOf(node, "transB", 0);
+                       node.type == "FusedMatMul" &&
+                       IntOf(node, "transB", 0) && node.attributes.size() == 1;
     if (!IsOp(&node, "MatMul") && !fused) continue;
     const Node* producer = graph.Producer(node.Input(1));
     const bool transposed = fused || SwapsAxes(producer);

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Which graphs may run as ragged batches. What looks across tokens must force
+// dense mode: taken for row-wise it would mix sequences silently.
+#include "runtime/plan/rows.h"
+
+#include <functional>
+
+#include "tests/plan/graph_maker.h"
+
+namespace slm {
+namespace {
+
+constexpr int64_t kD = 4;
+
+struct Case {
+  const char* name;
+  // From embeddings [1, T, 4] to the graph's output.
+  std::function<ValueId(GraphMaker&, ValueId)> make;
+  bool ragged;
+  const char* reason;  // a part of it
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.name;
+}
+
+ValueId Ints(GraphMaker& g, std::vector<int64_t> values) {
+  return g.Constant<int64_t>({static_cast<int64_t>(values.size())}, values);
+}
+
+ValueId Floats(GraphMaker& g, const Shape& shape) {
+  std::vector<float> values(shape.Count());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(i) - 3;
+  }
+  return g.Constant<float>(shape, values);
+}
+
+const Case kCases[] = {
+    {"Nothing", [](GraphMaker&, ValueId x) { return x; }, true, ""},
+    {"Elementwise",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Mul", {x, g.Node("Sigmoid", {x})});
+     },
+     true, ""},
+    {"ProductWithAWeight",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("MatMul", {x, Floats(g, {kD, 7})});
+     },
+     true, ""},
+    {"ConstantBesideEachToken",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Add", {x, Floats(g, {1, 1, kD})});
+     },
+     true, ""},
+    {"HeadsAndBack",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId h = g.Node("Reshape", {x, Ints(g, {1, -1, 2, 2})});
+       return g.Node("Reshape", {g.Node("Softmax", {h}, {{"axis", {-1}}}),
+                                 Ints(g, {1, -1, kD})});
+     },
+     true, ""},
+    {"SoftmaxOverFeatures",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Softmax", {x}, {{"axis", {2}}});
+     },
+     true, ""},
+    {"SoftmaxOverTokens",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Softmax", {x}, {{"axis", {1}}});
+     },
+     false, "along the tokens"},
+    // Up to opset 12 the default axis 1 and all behind it are one row.
+    {"SoftmaxOfOldOpsets",
+     [](GraphMaker& g, ValueId x) { return g.Node("Softmax", {x}, {}, 11); },
+     false, "across tokens"},
+    {"SoftmaxOverFlattenedTokens",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId flat = g.Node("Reshape", {x, Ints(g, {1, -1})});
+       return g.Node("Softmax", {flat}, {{"axis", {-1}}});
+     },
+     false, "along the tokens"},
+    {"CumSumOverTokens",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("CumSum", {x, Ints(g, {1})}, {}, 14);
+     },
+     false, "across tokens"},
+    {"MeanOverTokens",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Sub",
+                     {x, g.Node("ReduceMean", {x, Ints(g, {1})}, {}, 18)});
+     },
+     false, ""},
+    {"NormOverTokens",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("LpNormalization", {x}, {{"axis", {1}}}, 1);
+     },
+     false, "along the tokens"},
+    {"TokensOnTheLastAxis",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Transpose", {x}, {{"perm", {0, 2, 1}}});
+     },
+     false, ""},
+    {"ProductOverTokens",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId t = g.Node("Transpose", {x}, {{"perm", {0, 2, 1}}});
+       return g.Node("MatMul", {x, g.Node("MatMul", {t, x})});
+     },
+     false, ""},
+    {"ProductOfTwoActivations",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId s = g.Node("Reshape", {x, Ints(g, {1, -1, 2, 2})});
+       return g.Node("MatMul", {s, s});
+     },
+     false, "not constant"},
+    {"TokensBesideThemselves",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Concat", {x, x}, {{"axis", {1}}});
+     },
+     false, "along the tokens"},
+    {"FeaturesBesideThemselves",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Concat", {x, x}, {{"axis", {2}}});
+     },
+     true, ""},
+    {"TokensReversed",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Slice", {x, Ints(g, {-1}), Ints(g, {-1000}), Ints(g, {1}),
+                               Ints(g, {-1})});
+     },
+     false, "reverse"},
+    {"TheFirstToken",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Gather", {x, Ints(g, {0})}, {{"axis", {1}}});
+     },
+     false, ""},
+    {"TheFirstTokenAddedToAll",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId first =
+           g.Node("Slice", {x, Ints(g, {0}), Ints(g, {1}), Ints(g, {1})});
+       return g.Node("Add", {x, first});
+     },
+     false, ""},
+    {"AllButTheLastToken",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Slice", {x, Ints(g, {0}), Ints(g, {-1}), Ints(g, {1})});
+     },
+     false, ""},
+    {"AConvolutionOverTokens",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId t = g.Node("Transpose", {x}, {{"perm", {0, 2, 1}}});
+       const ValueId y =
+           g.Node("Conv", {t, Floats(g, {kD, kD, 3})}, {{"pads", {1, 1}}}, 11);
+       return g.Node("Transpose", {y}, {{"perm", {0, 2, 1}}});
+     },
+     false, ""},
+};
+
+class RowProof : public testing::TestWithParam<Case> {};
+
+TEST_P(RowProof, DecidesBetweenRaggedAndDense) {
+  GraphMaker g;
+  const ValueId ids = g.Input("input_ids", DType::kI64);
+  const ValueId x = g.Node("Gather", {Floats(g, {9, kD}), ids});
+  auto graph = g.Finish(GetParam().make(g, x), "logits");
+  const auto plan = BuildPlan(std::move(graph), PlanOptions());
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  const auto reason = WhyNotRowwise(**plan, (*plan)->graph->inputs);
+  // A graph whose shapes do not even fit other numbers of tokens is refused,
+  // too.
+  const std::string why = reason.ok() ? *reason : reason.status().message();
+  EXPECT_EQ(why.empty(), GetParam().ragged) << why;
+  EXPECT_NE(why.find(GetParam().reason), std::string::npos) << why;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RowProof, testing::ValuesIn(kCases),
+                         [](const testing::TestParamInfo<Case>& c) {
+                           return c.param.name;
+                         });
+
+}  // namespace
+}  // namespace slm

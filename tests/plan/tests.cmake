@@ -1,0 +1,3 @@
+slm_test(plan_test
+  SOURCES plan/fuse_matmul_test.cc plan/rows_test.cc
+  LINKS slm_plan)
