@@ -309,6 +309,7 @@ slm_status slm_chat_new(const slm_model* model, const slm_chat_params* params,
                         : 0);
     slm::SessionOptions options;
     options.kv_dtype = KvType(params->kv);
+    options.rope_recompute = params->no_rope_recompute == 0;
     made->session = std::make_unique<slm::Session>(m.plan(), made->spec,
                                                    *made->threads, options);
     made->generator = std::make_unique<slm::Generator>(made->session.get(),

@@ -86,6 +86,9 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
   decoder.context_length = static_cast<size_t>(config.context_length);
   decoder.kv_heads = static_cast<size_t>(config.decoder.num_key_value_heads);
   decoder.head_size = static_cast<size_t>(config.decoder.head_size);
+  decoder.hidden_size = static_cast<size_t>(config.decoder.hidden_size);
+  decoder.conv_cache_size =
+      static_cast<size_t>(config.decoder.conv_cache_size);
   if (!config.decoder.inputs.past_names.empty()) {
     return Invalid("%s: past_names: keys and values in one tensor (gpt2) are "
                    "not supported",

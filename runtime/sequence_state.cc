@@ -12,15 +12,17 @@ uint32_t* PagePool::Count(const uint8_t* page) const {
 
 Result<uint8_t*> PagePool::Take() {
   if (free_.empty()) {
-    if (cap_bytes_ && (pages_.size() + 1) * page_bytes_ > cap_bytes_) {
+    if (budget_->cap_bytes &&
+        budget_->allocated + page_bytes_ > budget_->cap_bytes) {
       return Error(ErrorKind::kMemory,
                    "KV cache is full: %zu bytes in use, the cap is %zu",
-                   UsedBytes(), cap_bytes_);
+                   budget_->allocated, budget_->cap_bytes);
     }
     SLM_ASSIGN_OR_RETURN(
         AlignedBuffer buffer,
         AlignedBuffer::Allocate(page_bytes_ + sizeof(uint32_t), "KV cache"));
     pages_.push_back(std::move(buffer));
+    budget_->allocated += page_bytes_;
     free_.push_back(static_cast<uint8_t*>(pages_.back().data()));
   }
   uint8_t* page = free_.back();

@@ -15,12 +15,18 @@
 
 namespace slm {
 
-// Hands out pages of one size with reference counts, under a byte cap.
+// Bytes that all pools of a session may allocate together.
+struct KvBudget {
+  size_t cap_bytes = 0;  // 0: no cap
+  size_t allocated = 0;
+};
+
+// Hands out pages of one size with reference counts, within a budget that
+// outlives the pool.
 class PagePool {
  public:
-  // `cap_bytes` 0: no cap.
-  PagePool(size_t page_bytes, size_t cap_bytes)
-      : page_bytes_(page_bytes), cap_bytes_(cap_bytes) {}
+  PagePool(size_t page_bytes, KvBudget* budget)
+      : page_bytes_(page_bytes), budget_(budget) {}
 
   Result<uint8_t*> Take();      // one reference
   void Share(uint8_t* page);    // one more
@@ -34,7 +40,7 @@ class PagePool {
   uint32_t* Count(const uint8_t* page) const;
 
   size_t page_bytes_;
-  size_t cap_bytes_;
+  KvBudget* budget_;
   size_t used_ = 0;
   std::vector<AlignedBuffer> pages_;
   std::vector<uint8_t*> free_;

@@ -127,6 +127,7 @@ Session::Session(const Plan& plan, const DecoderSpec& spec, ThreadPool& threads,
     layer.window = slot.window;
     layer_specs_.push_back(layer);
   }
+  kv_budget_.cap_bytes = options.kv_cap_bytes;
   for (const auto& layer : layer_specs_) {
     const size_t bytes = RoundUp(layer.format.PageBytes(), kAlignment);
     PagePool* pool = nullptr;
@@ -135,7 +136,7 @@ Session::Session(const Plan& plan, const DecoderSpec& spec, ThreadPool& threads,
     }
     if (!pool) {
       pools_.push_back(
-          std::make_unique<PagePool>(bytes, options.kv_cap_bytes));
+          std::make_unique<PagePool>(bytes, &kv_budget_));
       pool = pools_.back().get();
     }
     layer_pools_.push_back(pool);
@@ -448,6 +449,11 @@ Result<HeldTensor> Session::InitialState(ValueId input) {
     if (kv && i == 1 && dim.size < 0) size = static_cast<int64_t>(spec_.kv_heads);
     if (kv && i == 3 && dim.size < 0) {
       size = static_cast<int64_t>(spec_.head_size);
+    }
+    // Convolution states are [batch, hidden, conv_cache_size].
+    if (!kv && i > 0 && dim.size < 0) {
+      size = static_cast<int64_t>(i == 1 ? spec_.hidden_size
+                                         : spec_.conv_cache_size);
     }
     dims.push_back(i == 0 ? 1 : size);
   }

@@ -21,6 +21,8 @@ struct DecoderSpec {
   size_t context_length = 0;
   size_t kv_heads = 0;        // for graphs whose inputs leave them symbolic
   size_t head_size = 0;
+  size_t hidden_size = 0;     // likewise, of convolution states
+  size_t conv_cache_size = 0;
   // Long-rope models of ORT-GenAI: a sequence that grows to this length is
   // computed again from its start, so that all keys have the long factors.
   // 0 = never.
@@ -111,6 +113,7 @@ class Session {
   const SessionOptions options_;
   Executor executor_;
   std::vector<KvCache::LayerSpec> layer_specs_;
+  KvBudget kv_budget_;
   std::vector<std::unique_ptr<PagePool>> pools_;  // by page size
   std::vector<PagePool*> layer_pools_;
   std::vector<std::unique_ptr<Sequence>> sequences_;

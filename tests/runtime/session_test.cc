@@ -484,7 +484,8 @@ TEST_F(TinySessionTest, AttentionReachesTheLogits) {
 }
 
 TEST(PagePool, CountsReferences) {
-  PagePool pool(256, /*cap_bytes=*/512);
+  KvBudget budget{/*cap_bytes=*/512};
+  PagePool pool(256, &budget);
   auto a = pool.Take();
   ASSERT_TRUE(a.ok());
   EXPECT_EQ(pool.UsedBytes(), 256u);
@@ -507,7 +508,8 @@ TEST(PagePool, CountsReferences) {
 // Window 65 over pages of 64: with 128 tokens in, the next query sees 64..128.
 TEST(KvCache, ReleasesWhatSlidOut) {
   const KvFormat format{DType::kF32, 1, 8};
-  PagePool pool(format.PageBytes(), 0);
+  KvBudget budget;
+  PagePool pool(format.PageBytes(), &budget);
   KvCache cache({{format, 65}, {format, -1}}, {&pool, &pool});
   ASSERT_TRUE(cache.Reserve(0, 128).ok());
   EXPECT_EQ(pool.UsedBytes(), 4 * format.PageBytes());

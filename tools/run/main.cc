@@ -74,6 +74,7 @@ Result<api::ChatPtr> NewChat(const slm_model* model,
                            ? SLM_OVERFLOW_DROP_OLDEST
                            : SLM_OVERFLOW_ERROR;
   params.raw = options.raw;
+  params.no_rope_recompute = options.no_rope_recompute;
   api::ChatPtr chat;
   slm_model_info info;
   slm_model_get_info(model, &info);

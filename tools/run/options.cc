@@ -53,6 +53,7 @@ constexpr Flag kFlags[] = {
     {"Machine", "c,ctx", "N|auto", "context length"},
     {"Machine", "t,threads", "N|auto", "threads"},
     {"Machine", "kv", "f32|f16|int8", "type of the KV cache"},
+    {"Machine", "no-rope-recompute", "", "long-rope models: keep cached keys"},
     {"Machine", "max-mem", "SIZE", "memory limit: 800M, 2G"},
     {"Machine", "on-overflow", "error|drop-oldest",
      "when the context is full"},
@@ -260,6 +261,7 @@ void ReadMachine(Reader* in, RunOptions* o) {
       "kv",
       {{"f32", KvType::kF32}, {"f16", KvType::kF16}, {"int8", KvType::kInt8}},
       &o->kv);
+  o->no_rope_recompute = in->Has("no-rope-recompute");
   in->Get<OverflowPolicy>("on-overflow",
                           {{"error", OverflowPolicy::kError},
                            {"drop-oldest", OverflowPolicy::kDropOldest}},

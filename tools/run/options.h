@@ -51,6 +51,7 @@ struct RunOptions {
   std::optional<int64_t> context;      // empty: auto
   std::optional<int64_t> threads;      // empty: auto
   std::optional<uint64_t> max_memory;  // bytes
+  bool no_rope_recompute = false;
   KvType kv = KvType::kF16;
   OverflowPolicy on_overflow = OverflowPolicy::kError;
 

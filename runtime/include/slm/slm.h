@@ -115,6 +115,9 @@ typedef struct slm_chat_params {
   slm_overflow on_overflow;
   int raw;                 /* 1: no template; texts are joined as they are, and
                               control tokens in them count */
+  int no_rope_recompute;   /* 1: a long-rope model (Phi-3.5) does not compute
+                              its context again when that grows past the
+                              border between its factors; 0: as ORT-GenAI */
 } slm_chat_params;
 
 SLM_API void slm_chat_params_init(slm_chat_params* params);
