@@ -228,7 +228,8 @@ void AppendJsonString(std::string_view text, std::string* out) {
       *out += "\\r";
     } else if (c.code == '\t') {
       *out += "\\t";
-    } else if (c.code < 0x20 || c.code == 0x7F) {
+    } else if (c.code < 0x20 || c.code == 0x7F || c.code == 0x85 ||
+               c.code == 0x2028 || c.code == 0x2029) {
       *out += Format("\\u%04x", c.code);
     } else {
       *out += text.substr(i, c.size);

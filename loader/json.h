@@ -100,7 +100,8 @@ class JsonDocument {
 };
 
 // Appends "text" with quotes and escapes (RFC 8259); invalid UTF-8 becomes
-// U+FFFD, other characters stay as they are.
+// U+FFFD, other characters stay as they are, but for those that some readers
+// take for the end of a line (U+0085, U+2028, U+2029).
 void AppendJsonString(std::string_view text, std::string* out);
 
 }  // namespace slm

@@ -46,6 +46,9 @@ TEST(Json, WritesStrings) {
   std::string out;
   AppendJsonString("a\"\\\n\x01\xffz\xE2\x82\xAC", &out);
   EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBDz\xE2\x82\xAC\"");
+  out.clear();
+  AppendJsonString("\xE2\x80\xA8\xC2\x85", &out);
+  EXPECT_EQ(out, "\"\\u2028\\u0085\"");
 }
 
 }  // namespace
