@@ -82,9 +82,11 @@ Result<RenderedPrompt> Conversation::RenderTemplate() const {
   AddToken("eos_token", tokenizer.eos_token, &context);
   AddToken("pad_token", tokenizer.pad_token, &context);
   AddToken("unk_token", tokenizer.unk_token, &context);
-  for (const auto& [name, value] : variables_) {
-    std::erase_if(context, [&](const auto& c) { return c.first == name; });
-    context.emplace_back(name, value);
+  for (const auto& variable : variables_) {
+    std::erase_if(context, [&](const auto& c) {
+      return c.first == variable.first;
+    });
+    context.push_back(variable);
   }
   const LocalTime t = Now();
   return model_->chat_template()->Render(
