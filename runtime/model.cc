@@ -105,7 +105,6 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
   plan.decoder = &decoder.names;
   plan.force_dense = options.force_dense;
   plan.accuracy_level = options.accuracy_level;
-  plan.log = options.log;
   SLM_ASSIGN_OR_RETURN(model->plan_, BuildPlan(std::move(graph), plan));
   SLM_RETURN_IF_ERROR(model->OpenText(options));
   return model;

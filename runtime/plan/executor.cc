@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "runtime/core/clock.h"
-
 namespace slm {
 namespace {
 
@@ -31,14 +29,6 @@ Result<std::shared_ptr<AlignedBuffer>> BufferPool::Acquire(size_t bytes) {
   return buffers_.back();
 }
 
-void BufferPool::Trim() {
-  std::erase_if(buffers_, [&](const std::shared_ptr<AlignedBuffer>& b) {
-    if (b.use_count() != 1) return false;
-    total_bytes_ -= b->size();
-    return true;
-  });
-}
-
 Executor::Executor(const Plan& plan, ThreadPool& threads,
                    std::shared_ptr<BufferPool> buffers)
     : plan_(plan),
@@ -47,8 +37,7 @@ Executor::Executor(const Plan& plan, ThreadPool& threads,
       slots_(plan.graph->values.size()),
       is_fed_(plan.graph->values.size()),
       branches_(plan.steps.size()),
-      dry_size_(plan.graph->values.size()),
-      profile_(plan.steps.size()) {
+      dry_size_(plan.graph->values.size()) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (plan.graph->values[i].constant) {
       slots_[i].view = *plan.graph->values[i].constant;
@@ -90,12 +79,7 @@ std::string Executor::Where(const Step& step) const {
 
 Status Executor::Run(const Batch* batch) {
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
-    const double start = profile_on_ ? MonotonicSeconds() : 0;
     SLM_RETURN_IF_ERROR(RunStep(s, batch, /*dry=*/false));
-    if (profile_on_) {
-      profile_[s].seconds += MonotonicSeconds() - start;
-      ++profile_[s].calls;
-    }
   }
   return OkStatus();
 }

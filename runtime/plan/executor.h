@@ -23,18 +23,10 @@ class BufferPool {
  public:
   Result<std::shared_ptr<AlignedBuffer>> Acquire(size_t bytes);
   size_t TotalBytes() const { return total_bytes_; }
-  // Forgets buffers that nobody holds.
-  void Trim();
 
  private:
   std::vector<std::shared_ptr<AlignedBuffer>> buffers_;
   size_t total_bytes_ = 0;
-};
-
-// Time and traffic of one step, summed over runs.
-struct StepProfile {
-  uint64_t calls = 0;
-  double seconds = 0;
 };
 
 // Mutable state of running one plan; one thread at a time.
@@ -68,10 +60,6 @@ class Executor {
   const Plan& plan() const { return plan_; }
   size_t BufferBytes() const { return buffers_->TotalBytes(); }
 
-  // Off by default.
-  void EnableProfile(bool on) { profile_on_ = on; }
-  const std::vector<StepProfile>& profile() const { return profile_; }
-
  private:
   Status RunStep(size_t index, const Batch* batch, bool dry);
   Status RunBranches(size_t index, const Batch* batch, bool dry);
@@ -96,8 +84,6 @@ class Executor {
   std::unique_ptr<bool[]> wanted_;
   size_t dry_bytes_ = 0, dry_peak_ = 0;
   std::vector<size_t> dry_size_;  // by ValueId
-  bool profile_on_ = false;
-  std::vector<StepProfile> profile_;
 };
 
 }  // namespace slm

@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "ops/op.h"
-#include "runtime/core/log.h"
 #include "runtime/core/result.h"
 #include "runtime/graph/graph.h"
 
@@ -86,7 +85,6 @@ struct PlanOptions {
   const DecoderNames* decoder = nullptr;
   bool force_dense = false;
   int accuracy_level = -1;  // overrides MatMulNBits' attribute when >= 0
-  LogSink log;
 };
 
 // Takes the graph over. Fails naming file, node and cause.

@@ -152,7 +152,8 @@ typedef struct slm_sampling {
   size_t max_tokens;      /* of the answer; 0: until the context is full */
   int do_sample;          /* 0: the most probable token */
   float temperature;
-  int32_t top_k;          /* 0: all */
+  int32_t top_k;          /* 0: all; with top_p 0 the most probable token, as in
+                             ONNX Runtime GenAI */
   float top_p;
   float min_p;
   float repetition_penalty;
