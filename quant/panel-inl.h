@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "runtime/core/dtype.h"
 #include "runtime/core/vec-inl.h"
@@ -97,66 +96,64 @@ HWY_INLINE VU32 LoadRowBlocks(const uint8_t* p, size_t stride) {
 #endif
 }
 
-// out[w][n] = 32-bit word w of row n, for 4 words of kLanes rows.
-HWY_INLINE void Transpose4Words(const uint8_t* p, size_t stride,
-                                uint32_t* HWY_RESTRICT out) {
+// Four words of kLanes rows, turned: w[i] lane n is word i of row n.
+struct FourWords {
+  VU32 w0, w1, w2, w3;
+};
+HWY_INLINE FourWords Transpose4Words(const uint8_t* p, size_t stride) {
   const hn::Repartition<uint64_t, DU32> d64;
+  const DU32 du;
   const VU32 r0 = LoadRowBlocks(p, stride);
   const VU32 r1 = LoadRowBlocks(p + stride, stride);
   const VU32 r2 = LoadRowBlocks(p + 2 * stride, stride);
   const VU32 r3 = LoadRowBlocks(p + 3 * stride, stride);
-  const auto l01 = hn::BitCast(d64, hn::InterleaveLower(DU32(), r0, r1));
-  const auto l23 = hn::BitCast(d64, hn::InterleaveLower(DU32(), r2, r3));
-  const auto u01 = hn::BitCast(d64, hn::InterleaveUpper(DU32(), r0, r1));
-  const auto u23 = hn::BitCast(d64, hn::InterleaveUpper(DU32(), r2, r3));
-  hn::Store(hn::BitCast(DU32(), hn::InterleaveLower(d64, l01, l23)), DU32(),
-            out);
-  hn::Store(hn::BitCast(DU32(), hn::InterleaveUpper(d64, l01, l23)), DU32(),
-            out + kTile);
-  hn::Store(hn::BitCast(DU32(), hn::InterleaveLower(d64, u01, u23)), DU32(),
-            out + 2 * kTile);
-  hn::Store(hn::BitCast(DU32(), hn::InterleaveUpper(d64, u01, u23)), DU32(),
-            out + 3 * kTile);
+  const auto l01 = hn::BitCast(d64, hn::InterleaveLower(du, r0, r1));
+  const auto l23 = hn::BitCast(d64, hn::InterleaveLower(du, r2, r3));
+  const auto u01 = hn::BitCast(d64, hn::InterleaveUpper(du, r0, r1));
+  const auto u23 = hn::BitCast(d64, hn::InterleaveUpper(du, r2, r3));
+  return {hn::BitCast(du, hn::InterleaveLower(d64, l01, l23)),
+          hn::BitCast(du, hn::InterleaveUpper(d64, l01, l23)),
+          hn::BitCast(du, hn::InterleaveLower(d64, u01, u23)),
+          hn::BitCast(du, hn::InterleaveUpper(d64, u01, u23))};
 }
 
 // The general edge: fewer than 16 rows, fewer than 16 bytes. Missing rows and
 // bytes become zero.
-inline HWY_NOINLINE void TransposeEdge(const uint8_t* base, size_t stride,
-                                       size_t rows, size_t bytes,
-                                       uint32_t* HWY_RESTRICT out) {
+template <size_t kStride>
+HWY_NOINLINE void TransposeEdge(const uint8_t* base, size_t stride, size_t rows,
+                                size_t bytes, uint32_t* HWY_RESTRICT out) {
   const size_t words = (bytes + 3) / 4;
-  std::memset(out, 0, words * kTile * sizeof *out);
+  for (size_t w = 0; w < words; ++w) {
+    std::memset(out + w * kStride, 0, kTile * sizeof *out);
+  }
   for (size_t n = 0; n < rows; ++n) {
     for (size_t w = 0; w < words; ++w) {
       const size_t left = bytes - 4 * w;
-      std::memcpy(out + w * kTile + n, base + n * stride + 4 * w,
+      std::memcpy(out + w * kStride + n, base + n * stride + 4 * w,
                   left < 4 ? left : 4);
     }
   }
 }
 
-// out [ceil(bytes/4)][16] = the first `bytes` of `rows` rows, a word a lane.
-// Reads exactly those bytes. Ahead of it, the next tile of 16 rows is fetched
-// into the cache where `prefetch` says that there is one: rows are short, so
-// the hardware sees 16 streams that end before it has learnt them.
+// out [ceil(bytes/4)][kStride]: 16 lanes of each are the first `bytes` of
+// `rows` rows, a word a lane. Reads exactly those bytes.
+template <size_t kStride = kTile>
 HWY_INLINE void TransposeWords(const uint8_t* base, size_t stride, size_t rows,
-                               size_t bytes, bool prefetch,
-                               uint32_t* HWY_RESTRICT out) {
-  if (rows < kTile) return TransposeEdge(base, stride, rows, bytes, out);
-  const size_t ahead = kTile * stride;
+                               size_t bytes, uint32_t* HWY_RESTRICT out) {
   size_t i = 0;
-  for (; i + 16 <= bytes; i += 16) {
-    if (prefetch && i % 64 == 0) {
-      for (size_t n = 0; n < kTile; ++n) {
-        hwy::Prefetch(base + ahead + n * stride + i);
-      }
-    }
+  for (; rows == kTile && i + 16 <= bytes; i += 16) {
     for (size_t n = 0; n < kTile; n += kLanes) {
-      Transpose4Words(base + n * stride + i, stride, out + i / 4 * kTile + n);
+      const FourWords t = Transpose4Words(base + n * stride + i, stride);
+      uint32_t* to = out + i / 4 * kStride + n;
+      hn::Store(t.w0, DU32(), to);
+      hn::Store(t.w1, DU32(), to + kStride);
+      hn::Store(t.w2, DU32(), to + 2 * kStride);
+      hn::Store(t.w3, DU32(), to + 3 * kStride);
     }
   }
   if (i < bytes) {
-    TransposeEdge(base + i, stride, rows, bytes - i, out + i / 4 * kTile);
+    TransposeEdge<kStride>(base + i, stride, rows, bytes - i,
+                           out + i / 4 * kStride);
   }
 }
 
@@ -172,8 +169,10 @@ HWY_INLINE VF32 FloatFromHalves(VU32 word, DType dtype) {
   return FloatsFromF16(hn::TruncateTo(d16, hn::ShiftRight<kShift>(word)));
 }
 
-// out [count][16] float32 = elements [first, first + count) of `rows` rows of
-// a [., stride] tensor of float32, float16 or bfloat16.
+// out [count][kStride] float32: 16 lanes of each are elements [first, first +
+// count) of `rows` rows of a [., stride] tensor of float32, float16 or
+// bfloat16. `words` holds [ceil(count/2)][16].
+template <size_t kStride = kTile>
 HWY_INLINE void TurnFloats(const void* data, DType dtype, size_t row,
                            size_t rows, size_t stride, size_t first,
                            size_t count, uint32_t* HWY_RESTRICT words,
@@ -182,17 +181,17 @@ HWY_INLINE void TurnFloats(const void* data, DType dtype, size_t row,
   const auto* base =
       static_cast<const uint8_t*>(data) + (row * stride + first) * size;
   if (dtype == DType::kF32) {
-    return TransposeWords(base, stride * size, rows, count * size,
-                          /*prefetch=*/false, out);
+    return TransposeWords<kStride>(base, stride * size, rows, count * size,
+                                   out);
   }
-  TransposeWords(base, stride * size, rows, count * size, /*prefetch=*/false,
-                 words);
+  TransposeWords(base, stride * size, rows, count * size, words);
   for (size_t i = 0; i < count; i += 2) {
     for (size_t n = 0; n < kTile; n += kLanes) {
       const VU32 word = LoadWords(words + i / 2 * kTile + n);
-      StoreFloats(FloatFromHalves<0>(word, dtype), out + i * kTile + n);
+      StoreFloats(FloatFromHalves<0>(word, dtype), out + i * kStride + n);
       if (i + 1 == count) continue;
-      StoreFloats(FloatFromHalves<16>(word, dtype), out + (i + 1) * kTile + n);
+      StoreFloats(FloatFromHalves<16>(word, dtype),
+                  out + (i + 1) * kStride + n);
     }
   }
 }

@@ -6,125 +6,213 @@
 
 #include "quant/qgemm_args.h"
 #include "runtime/core/check.h"
+#include "runtime/core/cpu.h"
 #include "runtime/core/memory.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quant/qgemm.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_pack-inl.h"
+#include "quant/qgemv-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Rows that a kernel holds: two accumulators each, of 32 registers or 16.
-inline constexpr size_t kMaxRows =
-    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
-
-// Rows of the kernel call that starts with `left` rows to go: 8, 4, 2 or 1.
-HWY_INLINE size_t RowsAtOnce(size_t left) {
-  size_t rows = kMaxRows;
-  while (rows > left) rows /= 2;
-  return rows;
+// Rows of the kernel call that starts with row `first` of `m`: a step of
+// kQGemmRowStep is cut into as few and as even pieces as kernels of up to
+// `most` rows allow. Packing and product ask alike, in whatever ranges.
+HWY_INLINE size_t RowsAtOnce(size_t first, size_t m, size_t most) {
+  const size_t step_end = (first / kQGemmRowStep + 1) * kQGemmRowStep;
+  const size_t left = HWY_MIN(step_end, m) - first;
+  const size_t pieces = (left + most - 1) / most;
+  return (left + pieces - 1) / pieces;
 }
 
-// Packs rows [begin, end) of a; both are multiples of 8 or m.
-void PackRows(const QGemmArgs& g, size_t begin, size_t end) {
-  const BlockQuantMatrix& b = *g.b;
-  for (size_t first = begin; first < end;) {
-    const size_t rows = RowsAtOnce(end - first);
-    for (size_t r = 0; r < rows; ++r) {
-      const float* a = g.a + (first + r) * g.lda;
-      if (!g.int8) {
-        PackFloatRow(a, b, rows, r, g, first);
-      } else if (b.bits == 8) {
-        QuantizeRow<8>(a, b, rows, r, g, first);
-      } else if (b.bits == 4) {
-        QuantizeRow<4>(a, b, rows, r, g, first);
-      } else {
-        QuantizeRow<2>(a, b, rows, r, g, first);
+// FloatKernel holds two accumulators a row.
+inline constexpr size_t kFloatRows =
+    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
+
+template <Dot kDot, int kBits>
+void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
+  const size_t blocks = g.b->blocks(), bs = g.b->block_size;
+  if (UseQGemv(*g.b, g.m)) {
+    if constexpr (kBits != 2) {
+      for (size_t r = begin; r < end; ++r) {
+        const StreamOrder to = {g.a_words + r * QGemvRowBytes(*g.b) / 4};
+        QuantizeRow<kDot, kBits>(g.a + r * g.lda, g, to, r * blocks, 1);
       }
+    }
+    return;
+  }
+  for (size_t first = begin; first < end;) {
+    const size_t rows = RowsAtOnce(first, g.m, Int8Shape<kDot>::kRows);
+    for (size_t r = 0; r < rows; ++r) {
+      const PanelOrder to = {g.a_words + first * blocks * (bs / 4), rows, r};
+      QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
+                               first * blocks + r, rows);
     }
     first += rows;
   }
 }
 
-// One chunk of a tile times `kRows` packed rows from `row` on.
-template <int kBits, bool kInt8, bool kHasZp, int kRows>
+// Packs rows [begin, end) of a: multiples of kQGemmRowStep, or g.m.
+template <Dot kDot>
+void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
+  if (g.int8) {
+    if (g.b->bits == 8) return PackInt8Rows<kDot, 8>(g, begin, end);
+    if (g.b->bits == 4) return PackInt8Rows<kDot, 4>(g, begin, end);
+    return PackInt8Rows<kDot, 2>(g, begin, end);
+  }
+  for (size_t first = begin; first < end;) {
+    const size_t rows = RowsAtOnce(first, g.m, kFloatRows);
+    for (size_t r = 0; r < rows; ++r) {
+      PackFloatRow(g.a + (first + r) * g.lda, *g.b, rows, r, g, first);
+    }
+    first += rows;
+  }
+}
+
+// One chunk of a panel times `kRows` packed rows from `row` on.
+template <Dot kDot, int kBits, bool kInt8, bool kHasZp, int kRows>
 HWY_NOINLINE void RowsKernel(const QGemmArgs& g, const PanelChunk& p,
                              size_t block, size_t row, uint32_t* acc) {
   const size_t blocks = g.b->blocks(), bs = g.b->block_size;
-  for (size_t n = 0; n < kTile; n += kLanes) {
-    if constexpr (kInt8) {
-      const size_t at = row * blocks + block * kRows;
-      Int8Kernel<kBits, kHasZp, kRows>(p, n,
-                                       {.words = g.a_words + at * (bs / 4),
-                                        .scales = g.a_scales + at,
-                                        .init = g.a_init + at,
-                                        .sums = g.a_sums + at},
-                                       acc + n);
-    } else {
-      const size_t at = row * blocks + block * kRows;
+  const size_t at = row * blocks + block * kRows;
+  if constexpr (kInt8) {
+    using Shape = Int8Shape<kDot>;
+    constexpr bool kSigned = kSignedWeights<kDot, kBits>;
+    const QuantizedRows a = {.words = g.a_words + at * (bs / 4),
+                             .scales = g.a_scales + at,
+                             .init = g.a_init + at,
+                             .sums = g.a_sums + at};
+    for (size_t n = 0; n < kQGemmColumns; n += Shape::kVectors * kLanes) {
+      // Blocks of 32 are what exporters write: 10 % faster without a loop.
+      if (kRows == Shape::kRows && p.groups_per_block == 2) {
+        Int8Kernel<kDot, kSigned, kHasZp, kRows, Shape::kVectors, 2>(p, n, a,
+                                                                     acc + n);
+      } else {
+        Int8Kernel<kDot, kSigned, kHasZp, kRows, Shape::kVectors, 0>(p, n, a,
+                                                                     acc + n);
+      }
+    }
+  } else {
+    for (size_t n = 0; n < kQGemmColumns; n += kLanes) {
       FloatKernel<kBits, kRows>(p, n, g.a_words + at * bs, acc + n);
     }
   }
 }
 
-// Tiles of columns [begin, end) for all rows.
-template <int kBits, bool kInt8, bool kHasZp>
+// Calls RowsKernel for `rows`, which is at most kRows.
+template <Dot kDot, int kBits, bool kInt8, bool kHasZp, int kRows>
+HWY_INLINE void RowsKernelOf(size_t rows, const QGemmArgs& g,
+                             const PanelChunk& p, size_t block, size_t row,
+                             uint32_t* acc) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      return RowsKernelOf<kDot, kBits, kInt8, kHasZp, kRows - 1>(
+          rows, g, p, block, row, acc);
+    }
+  }
+  RowsKernel<kDot, kBits, kInt8, kHasZp, kRows>(g, p, block, row, acc);
+}
+
+// Rows [row, row + rows) of c, `columns` of them from n0 on.
+HWY_INLINE void StoreRows(const QGemmArgs& g, size_t row, size_t rows,
+                          size_t n0, size_t columns, const uint32_t* acc) {
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t n = 0; n < columns; n += kTile) {
+      StoreTileRow(
+          acc + r * kQGemmColumns + n, g.bias ? g.bias + n0 + n : nullptr,
+          HWY_MIN(kTile, columns - n), g.c + (row + r) * g.ldc + n0 + n);
+    }
+  }
+}
+
+// Columns [begin, end) of c for all rows.
+template <Dot kDot, int kBits, bool kInt8, bool kHasZp>
 void Tiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
   const BlockQuantMatrix& b = *g.b;
-  const size_t chunk = kQGemmChunkWords * 4 / b.block_bytes();
-  for (size_t m0 = 0; m0 < g.m; m0 += kQGemmRowBlock) {
-    const size_t m1 = std::min(g.m, m0 + kQGemmRowBlock);
-    for (size_t n0 = begin; n0 < end; n0 += kTile) {
-      const size_t columns = std::min(kTile, end - n0);
-      std::memset(w.acc, 0, (m1 - m0) * kTile * sizeof *w.acc);
+  constexpr size_t kRows = kInt8 ? Int8Shape<kDot>::kRows : kFloatRows;
+  const size_t chunk = QGemmChunkBlocks(b), part = QGemmRowBlock(b, g.m);
+  for (size_t m0 = 0; m0 < g.m; m0 += part) {
+    const size_t m1 = std::min(g.m, m0 + part);
+    for (size_t n0 = begin; n0 < end; n0 += kQGemmColumns) {
+      const size_t columns = std::min(kQGemmColumns, end - n0);
       for (size_t block = 0; block < b.blocks(); block += chunk) {
         const size_t count = std::min(chunk, b.blocks() - block);
-        const PanelChunk p = PrepareChunk(b, n0, columns, block, count,
-                                          /*prefetch=*/g.m == 1, kInt8, w);
+        const bool last = block + count == b.blocks();
+        const PanelChunk p =
+            PrepareChunk<kDot, kBits, kInt8>(b, n0, columns, block, count, w);
         for (size_t m = m0; m < m1;) {
-          const size_t rows = RowsAtOnce(m1 - m);
-          uint32_t* acc = w.acc + (m - m0) * kTile;
-          if (rows == 8) {
-            if constexpr (kMaxRows == 8) {
-              RowsKernel<kBits, kInt8, kHasZp, 8>(g, p, block, m, acc);
-            }
-          } else if (rows == 4) {
-            RowsKernel<kBits, kInt8, kHasZp, 4>(g, p, block, m, acc);
-          } else if (rows == 2) {
-            RowsKernel<kBits, kInt8, kHasZp, 2>(g, p, block, m, acc);
-          } else {
-            RowsKernel<kBits, kInt8, kHasZp, 1>(g, p, block, m, acc);
+          const size_t rows = RowsAtOnce(m, g.m, kRows);
+          uint32_t* acc = w.acc + (m - m0) * kQGemmColumns;
+          if (block == 0) {
+            std::memset(acc, 0, rows * kQGemmColumns * sizeof *acc);
           }
+          if (last) {
+            // Lines of c that are not in a cache arrive during the kernel.
+            for (size_t r = 0; r < rows; ++r) {
+              hwy::Prefetch(g.c + (m + r) * g.ldc + n0);
+              hwy::Prefetch(g.c + (m + r) * g.ldc + n0 + kTile);
+            }
+          }
+          RowsKernelOf<kDot, kBits, kInt8, kHasZp, static_cast<int>(kRows)>(
+              rows, g, p, block, m, acc);
+          if (last) StoreRows(g, m, rows, n0, columns, acc);
           m += rows;
         }
-      }
-      for (size_t m = m0; m < m1; ++m) {
-        StoreTileRow(w.acc + (m - m0) * kTile, g.bias ? g.bias + n0 : nullptr,
-                     columns, g.c + m * g.ldc + n0);
       }
     }
   }
 }
 
-template <int kBits>
+template <Dot kDot, int kBits>
 void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
-  if (!g.int8) return Tiles<kBits, false, true>(g, begin, end, w);
-  if (g.b->zero_point_kind == ZeroPoints::kNone) {
-    return Tiles<kBits, true, false>(g, begin, end, w);
+  if (!g.int8) {
+    // Its arithmetic is the same for every Dot: one copy of it will do.
+    return Tiles<kNativeDot, kBits, false, true>(g, begin, end, w);
   }
-  return Tiles<kBits, true, true>(g, begin, end, w);
+  const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
+  if constexpr (kBits != 2) {
+    if (UseQGemv(*g.b, g.m)) {
+      return zp ? GemvTiles<kDot, kBits, true>(g, begin, end, w)
+                : GemvTiles<kDot, kBits, false>(g, begin, end, w);
+    }
+  }
+  return zp ? Tiles<kDot, kBits, true, true>(g, begin, end, w)
+            : Tiles<kDot, kBits, true, false>(g, begin, end, w);
+}
+
+template <Dot kDot>
+void TileRangeFor(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
+  QGemmWorker& w = g.workers[worker];
+  if (g.b->bits == 4) return TilesOfBits<kDot, 4>(g, begin, end, w);
+  if (g.b->bits == 8) return TilesOfBits<kDot, 8>(g, begin, end, w);
+  return TilesOfBits<kDot, 2>(g, begin, end, w);
+}
+
+void PackRows(const QGemmArgs& g, size_t begin, size_t end) {
+  PackRowsFor<kNativeDot>(g, begin, end);
 }
 
 void TileRange(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
-  QGemmWorker& w = g.workers[worker];
-  if (g.b->bits == 4) return TilesOfBits<4>(g, begin, end, w);
-  if (g.b->bits == 8) return TilesOfBits<8>(g, begin, end, w);
-  return TilesOfBits<2>(g, begin, end, w);
+  TileRangeFor<kNativeDot>(g, begin, end, worker);
+}
+
+// AVX2 with AVX-VNNI; elsewhere there is nothing better than the native way.
+inline constexpr Dot kVexDot =
+    HWY_TARGET == HWY_AVX2 ? Dot::kVexU8I8 : kNativeDot;
+
+void PackRowsVex(const QGemmArgs& g, size_t begin, size_t end) {
+  PackRowsFor<kVexDot>(g, begin, end);
+}
+
+void TileRangeVex(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
+  TileRangeFor<kVexDot>(g, begin, end, worker);
 }
 
 }  // namespace
@@ -138,6 +226,8 @@ namespace {
 
 HWY_EXPORT(PackRows);
 HWY_EXPORT(TileRange);
+HWY_EXPORT(PackRowsVex);
+HWY_EXPORT(TileRangeVex);
 
 constexpr size_t RoundUp(size_t value) {
   return (value + kAlignment - 1) / kAlignment * kAlignment;
@@ -152,10 +242,12 @@ ScratchLayout Layout(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
                      size_t threads) {
   const bool int8 = mode == QGemmMode::kInt8Activations;
   const size_t elements = m * b.blocks() * b.block_size;
+  const size_t words =
+      UseQGemv(b, m) ? m * QGemvRowBytes(b) : elements;  // int8
   const size_t per_block = int8 ? RoundUp(m * b.blocks() * 4) : 0;
   ScratchLayout s;
   s.words = 0;
-  s.scales = RoundUp(elements * (int8 ? 1 : sizeof(float)));
+  s.scales = RoundUp(int8 ? words : elements * sizeof(float));
   s.init = s.scales + per_block;
   s.sums = s.init + per_block;
   s.workers = s.sums + per_block;
@@ -192,16 +284,20 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
       .a_init = reinterpret_cast<uint32_t*>(bytes + s.init),
       .a_sums = reinterpret_cast<uint32_t*>(bytes + s.sums),
       .workers = reinterpret_cast<QGemmWorker*>(bytes + s.workers)};
-  const auto pack = HWY_DYNAMIC_POINTER(PackRows);
-  const auto tiles = HWY_DYNAMIC_POINTER(TileRange);
-  // A row of 4864 takes about 1 us to quantise: 16 rows are worth a thread.
-  ParallelFor(pool, m, 16, [&](size_t begin, size_t end, size_t) {
+  const bool vex = UseAvxVnni();
+  const auto pack =
+      vex ? HWY_DYNAMIC_POINTER(PackRowsVex) : HWY_DYNAMIC_POINTER(PackRows);
+  const auto tiles =
+      vex ? HWY_DYNAMIC_POINTER(TileRangeVex) : HWY_DYNAMIC_POINTER(TileRange);
+  // A row of 4864 takes about 1 us to quantise: 24 rows are worth a thread.
+  ParallelFor(pool, m, kQGemmRowStep, [&](size_t begin, size_t end, size_t) {
     pack(args, begin, end);
   });
   // 64 KiB of weights take about 4 us from memory and are used m times.
-  const size_t tile_bytes = 16 * b.row_bytes() * std::min<size_t>(m, 16);
+  const size_t tile_bytes =
+      kQGemmColumns * b.row_bytes() * std::min<size_t>(m, 16);
   const size_t grain =
-      16 * std::max<size_t>(1, (size_t{64} << 10) / tile_bytes);
+      kQGemmColumns * std::max<size_t>(1, (size_t{64} << 10) / tile_bytes);
   ParallelFor(pool, b.n, grain, [&](size_t begin, size_t end, size_t worker) {
     tiles(args, begin, end, worker);
   });

@@ -3,6 +3,7 @@
 #ifndef SLM_QUANT_QGEMM_ARGS_H_
 #define SLM_QUANT_QGEMM_ARGS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,18 +11,59 @@
 
 namespace slm {
 
-// Rows of a that share one pass over b's bytes. 128 rows of K = 4864 int8
-// values are 608 KiB: they stay in a 1 MiB second-level cache.
-inline constexpr size_t kQGemmRowBlock = 128;
-// Words of a row that are turned at a time: 16 rows of them are 16 KiB, which
-// leaves half of the first-level cache to a. A multiple of every block's words.
-inline constexpr size_t kQGemmChunkWords = 256;
+// Columns of c that a panel holds: two AVX-512 vectors of 32-bit lanes.
+inline constexpr size_t kQGemmColumns = 32;
+// Columns of b that are turned at a time: a panel of one byte a weight is
+// 16 KiB, which leaves half of the first-level cache to a.
+inline constexpr size_t kQGemmDepth = 512;
+inline constexpr size_t kQGemmMaxDepth = 1024;
+// Kernels take up to 3, 4, 6 or 8 rows; a step of rows is whole calls of each.
+inline constexpr size_t kQGemmRowStep = 24;
+// Rows of a that share one pass over b's bytes, at most.
+inline constexpr size_t kQGemmRowBlock = 11 * kQGemmRowStep;
 
-// A chunk of 16 rows of b, turned. Arrays are [.][16], column n in lane n.
+// QGemv takes up to so many rows: it turns products, not weights, which is
+// less work for a weight and more for a row.
+inline constexpr size_t kQGemvRows = 2;
+// A unit is 16 bytes of a row of b: what one 128-bit block of a vector holds.
+inline constexpr size_t kUnitBytes = 16;
+// Units of a row that are multiplied at a time.
+inline constexpr size_t kQGemvUnits = 256;
+
+// Blocks of b in a panel. A multiple of 8/bits, so that a chunk of packed zero
+// points begins at a whole byte.
+inline size_t QGemmChunkBlocks(const BlockQuantMatrix& b) {
+  return std::max(kQGemmDepth / b.block_size, size_t{8} / b.bits);
+}
+
+// Rows of a that share one pass: their int8 values stay in a second-level cache
+// of 1 MiB; passes are of about equal size.
+inline size_t QGemmRowBlock(const BlockQuantMatrix& b, size_t m) {
+  const size_t fit = (size_t{768} << 10) / (b.blocks() * b.block_size);
+  const size_t most = std::clamp(fit, 2 * kQGemmRowStep, kQGemmRowBlock);
+  const size_t passes = (m + most - 1) / most;
+  const size_t rows = (m + passes - 1) / passes;
+  return (rows + kQGemmRowStep - 1) / kQGemmRowStep * kQGemmRowStep;
+}
+
+// Whether QGemv takes the product with int8 activations: its rows are whole
+// units, its sub-vectors two at most.
+inline bool UseQGemv(const BlockQuantMatrix& b, size_t m) {
+  return m <= kQGemvRows && b.bits != 2 && b.block_bytes() % kUnitBytes == 0;
+}
+
+// Bytes of a row of activations in QGemv's order: whole 512-bit vectors of b.
+inline size_t QGemvRowBytes(const BlockQuantMatrix& b) {
+  return (b.row_bytes() + 63) / 64 * 64 * (8 / b.bits);
+}
+
+// A chunk of kQGemmColumns rows of b, turned: column n in lane n.
+// words: int8 mode [depth/4][columns][4] bytes, 4 columns of b each, in the
+// order of the sub-vectors (dot-inl.h); float mode [words of a row][columns].
 struct PanelChunk {
-  const uint32_t* words;        // [blocks * words per block][16]
-  const uint32_t* scales;       // [blocks][16] bits of float32
-  const uint32_t* zero_points;  // [blocks][16] bits of float32
+  const uint32_t* words;
+  const uint32_t* scales;       // [blocks][columns] bits of float32
+  const uint32_t* zero_points;  // [blocks][columns] bits of float32
   size_t blocks;
   size_t groups_per_block;  // bs / 16
 };
@@ -35,13 +77,13 @@ struct QuantizedRows {
   const uint32_t* sums;    // [blocks][R] bits of float32: sum of the block
 };
 
-// Per worker; see PrepareChunk and kQGemmRowBlock.
+// Per worker.
 struct QGemmWorker {
-  alignas(64) uint32_t words[kQGemmChunkWords * 16];
-  uint32_t scales[kQGemmChunkWords * 16];
-  uint32_t zero_points[kQGemmChunkWords * 16];
-  uint32_t packed[kQGemmChunkWords * 16];
-  uint32_t acc[kQGemmRowBlock * 16];
+  alignas(64) uint32_t panel[kQGemmMaxDepth / 4 * kQGemmColumns];
+  uint32_t scales[kQGemvUnits * 16];
+  uint32_t zero_points[kQGemvUnits * 16];
+  uint32_t packed[kQGemvUnits * 16];
+  uint32_t acc[kQGemmRowBlock * kQGemmColumns];
 };
 
 struct QGemmArgs {
@@ -54,7 +96,7 @@ struct QGemmArgs {
   size_t ldc;
   bool int8;
   // Packed activations. Rows [r, r + R) of one kernel call start at r * Kp
-  // elements (Kp = blocks * bs) and r * blocks.
+  // elements (Kp = blocks * bs) and r * blocks. Float mode: [Kp][R] floats.
   uint32_t* a_words;
   uint32_t* a_scales;
   uint32_t* a_init;

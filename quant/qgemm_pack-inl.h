@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Preparation of both sides of QGemm: activations to packed rows, a chunk of
-// 16 rows of b to a panel.
+// rows of b to a panel.
 #if defined(SLM_QUANT_QGEMM_PACK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SLM_QUANT_QGEMM_PACK_INL_H_
 #undef SLM_QUANT_QGEMM_PACK_INL_H_
@@ -11,8 +11,7 @@
 #include <cstring>
 #include <limits>
 
-#include "quant/panel-inl.h"
-#include "quant/qgemm-inl.h"
+#include "quant/dot-inl.h"
 #include "quant/qgemm_args.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -67,21 +66,69 @@ HWY_INLINE float QuantizeBlock(const float* x, size_t bs,
   return scale;
 }
 
-// Activations [k] of row `r` of `rows` packed rows. `words`, `scales`, `init`
-// and `sums` point at the rows' packed block.
+// Where int8 activations go, by block: 16 columns at a time among `rows` rows.
+struct PanelOrder {
+  uint32_t* words;  // of the first row's group 0
+  size_t rows, r;
+};
 template <int kBits>
-HWY_NOINLINE void QuantizeRow(const float* a, const BlockQuantMatrix& b,
-                              size_t rows, size_t r, const QGemmArgs& out,
-                              size_t first_row) {
+HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
+                           const PanelOrder& to) {
   const hn::Full128<uint8_t> d8;
-  const size_t bs = b.block_size, blocks = b.blocks();
-  uint32_t* words = out.a_words + first_row * blocks * (bs / 4) + r * 4;
   alignas(16) uint8_t order_bytes[16];
   GroupOrder<kBits>(order_bytes);
   const auto order = hn::Load(d8, order_bytes);
+  uint32_t* words = to.words + block * (bs / 4) * to.rows + to.r * 4;
+  for (size_t i = 0; i < bs; i += 16) {
+    const auto v = hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i));
+    hn::Store(hn::TableLookupBytes(v, order), d8,
+              reinterpret_cast<uint8_t*>(words));
+    words += to.rows * 4;
+  }
+}
+
+// And for QGemv: the columns of each vector of b, sub-vector by sub-vector.
+struct StreamOrder {
+  uint32_t* words;  // of the row
+};
+template <int kBits>
+HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
+                           const StreamOrder& to) {
+  const hn::Full128<uint8_t> d8;
+  constexpr size_t kBytes = kLanes * 4;
+  auto* bytes = reinterpret_cast<uint8_t*>(to.words);
+  constexpr size_t kColumns = kUnitBytes * 8 / kBits;  // of a unit
+  for (size_t i = 0; i < bs; i += kColumns) {
+    const size_t unit = (block * bs + i) / kColumns;
+    const size_t vector = unit * kUnitBytes / kBytes;
+    uint8_t* at =
+        bytes + vector * kBytes * (8 / kBits) + unit * kUnitBytes % kBytes;
+    const auto v0 = hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i));
+    if constexpr (kBits == 8) {
+      hn::StoreU(v0, d8, at);
+    } else {
+      static_assert(kBits == 4);
+      const auto v1 =
+          hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i + 16));
+      hn::StoreU(hn::ConcatEven(d8, v1, v0), d8, at);
+      hn::StoreU(hn::ConcatOdd(d8, v1, v0), d8, at + kBytes);
+    }
+  }
+}
+
+// Activations [k] of one row: its bytes to `to`; scale, start of the dot
+// product and sum of block i to element first + i * step of g's arrays.
+template <Dot kDot, int kBits, typename Order>
+HWY_NOINLINE void QuantizeRow(const float* a, const QGemmArgs& g,
+                              const Order& to, size_t first, size_t step) {
+  const BlockQuantMatrix& b = *g.b;
+  const size_t bs = b.block_size;
+  const int zp =
+      b.zero_point_kind == ZeroPoints::kNone ? b.default_zero_point() : 0;
+  const int offset = (kSignedWeights<kDot, kBits> ? 128 : 0) - zp;
   alignas(64) int8_t q[256];
   alignas(64) float tail[256];
-  for (size_t block = 0; block < blocks; ++block) {
+  for (size_t block = 0; block < b.blocks(); ++block) {
     const float* x = a + block * bs;
     const size_t left = b.k - block * bs;
     if (left < bs) {
@@ -91,20 +138,12 @@ HWY_NOINLINE void QuantizeRow(const float* a, const BlockQuantMatrix& b,
     }
     int32_t sum;
     const float scale = QuantizeBlock(x, bs, q, &sum);
-    const size_t at = first_row * blocks + block * rows + r;
-    std::memcpy(out.a_scales + at, &scale, sizeof scale);
+    const size_t at = first + block * step;
+    std::memcpy(g.a_scales + at, &scale, sizeof scale);
     const float float_sum = static_cast<float>(sum);
-    std::memcpy(out.a_sums + at, &float_sum, sizeof float_sum);
-    const int offset =
-        (kSigned<kBits> ? 128 : 0) -
-        (b.zero_point_kind == ZeroPoints::kNone ? b.default_zero_point() : 0);
-    out.a_init[at] = static_cast<uint32_t>(offset * sum);
-    for (size_t i = 0; i < bs; i += 16) {
-      const auto v = hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i));
-      hn::Store(hn::TableLookupBytes(v, order), d8,
-                reinterpret_cast<uint8_t*>(words));
-      words += rows * 4;
-    }
+    std::memcpy(g.a_sums + at, &float_sum, sizeof float_sum);
+    g.a_init[at] = static_cast<uint32_t>(offset * sum);
+    StoreBlock<kBits>(q, bs, block, to);
   }
 }
 
@@ -124,7 +163,8 @@ HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
   for (size_t k = b.k; k < padded; ++k) to[k * rows + r] = 0;
 }
 
-// out [count][16] float32 = packed zero points [first, first + count).
+// out [count][kStride] float32 = packed zero points [first, first + count).
+template <size_t kStride>
 HWY_INLINE void TurnPackedZeroPoints(const BlockQuantMatrix& b, size_t row,
                                      size_t rows, size_t first, size_t count,
                                      uint32_t* HWY_RESTRICT words,
@@ -132,8 +172,7 @@ HWY_INLINE void TurnPackedZeroPoints(const BlockQuantMatrix& b, size_t row,
   const size_t stride = b.zero_point_row_bytes();
   const auto* base = static_cast<const uint8_t*>(b.zero_points) + row * stride +
                      first * b.bits / 8;
-  TransposeWords(base, stride, rows, (count * b.bits + 7) / 8,
-                 /*prefetch=*/false, words);
+  TransposeWords(base, stride, rows, (count * b.bits + 7) / 8, words);
   const VU32 mask = hn::Set(DU32(), (1u << b.bits) - 1);
   const size_t per_word = 32 / static_cast<size_t>(b.bits);
   for (size_t i = 0; i < count; ++i) {
@@ -142,37 +181,99 @@ HWY_INLINE void TurnPackedZeroPoints(const BlockQuantMatrix& b, size_t row,
       const VU32 word = LoadWords(words + i / per_word * kTile + n);
       const auto q = hn::And(hn::ShiftRightSame(word, shift), mask);
       StoreFloats(hn::ConvertTo(DF32(), hn::BitCast(DI32(), q)),
-                  out + i * kTile + n);
+                  out + i * kStride + n);
     }
   }
 }
 
-// Blocks [first, first + count) of rows [row, row + rows) of b. `first` is a
-// multiple of a chunk, so packed zero points begin at a whole byte.
-HWY_INLINE PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row,
-                                   size_t rows, size_t first, size_t count,
-                                   bool prefetch, bool int8, QGemmWorker& w) {
-  TransposeWords(b.b + row * b.row_bytes() + first * b.block_bytes(),
-                 b.row_bytes(), rows, count * b.block_bytes(), prefetch,
-                 w.words);
-  TurnFloats(b.scales, b.scale_dtype, row, rows, b.blocks(), first, count,
-             w.packed, w.scales);
+// Scales and zero points of blocks [first, first + count) of up to 16 rows of
+// b from `row` on, to lanes [lane, lane + 16) of [count][kStride] each. `first`
+// is a multiple of a chunk, so packed zero points begin at a whole byte.
+template <size_t kStride>
+HWY_INLINE PanelChunk TurnScales(const BlockQuantMatrix& b, size_t row,
+                                 size_t rows, size_t first, size_t count,
+                                 bool int8, size_t lane, QGemmWorker& w) {
+  TurnFloats<kStride>(b.scales, b.scale_dtype, row, rows, b.blocks(), first,
+                      count, w.packed, w.scales + lane);
+  uint32_t* const zero_points = w.zero_points + lane;
   if (b.zero_point_kind == ZeroPoints::kPacked) {
-    TurnPackedZeroPoints(b, row, rows, first, count, w.packed, w.zero_points);
+    TurnPackedZeroPoints<kStride>(b, row, rows, first, count, w.packed,
+                                  zero_points);
   } else if (b.zero_point_kind == ZeroPoints::kFloat) {
-    TurnFloats(b.zero_points, b.scale_dtype, row, rows, b.blocks(), first,
-               count, w.packed, w.zero_points);
+    TurnFloats<kStride>(b.zero_points, b.scale_dtype, row, rows, b.blocks(),
+                        first, count, w.packed, zero_points);
   } else if (!int8) {
     const VF32 zp = hn::Set(DF32(), static_cast<float>(b.default_zero_point()));
-    for (size_t i = 0; i < count * kTile; i += kLanes) {
-      StoreFloats(zp, w.zero_points + i);
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t n = 0; n < kTile; n += kLanes) {
+        StoreFloats(zp, zero_points + i * kStride + n);
+      }
     }
   }
-  return {.words = w.words,
+  return {.words = w.panel,
           .scales = w.scales,
           .zero_points = w.zero_points,
           .blocks = count,
           .groups_per_block = b.block_size / 16};
+}
+
+// Sub-vector s of a word of b to word s of `out`, [.][kQGemmColumns].
+template <Dot kDot, int kBits>
+HWY_INLINE void StoreSubVectors(VU32 word, uint32_t* HWY_RESTRICT out) {
+  HWY_UNROLL(4)
+  for (int s = 0; s < 8 / kBits; ++s) {
+    hn::Store(SubVector<kDot, kBits>(word, s), DU32(), out + s * kQGemmColumns);
+  }
+}
+
+// out [bytes * 8/bits / 4][kQGemmColumns]: 16 lanes of each are the sub-vectors
+// of the first `bytes` (a multiple of 4) of `rows` rows, in order.
+template <Dot kDot, int kBits>
+HWY_INLINE void UnpackRows(const uint8_t* base, size_t stride, size_t rows,
+                           size_t bytes, uint32_t* HWY_RESTRICT out) {
+  constexpr size_t kStep = 8 / kBits * kQGemmColumns;  // of a word
+  size_t i = 0;
+  for (; rows == kTile && i + 16 <= bytes; i += 16) {
+    for (size_t n = 0; n < kTile; n += kLanes) {
+      const FourWords t = Transpose4Words(base + n * stride + i, stride);
+      uint32_t* to = out + i / 4 * kStep + n;
+      StoreSubVectors<kDot, kBits>(t.w0, to);
+      StoreSubVectors<kDot, kBits>(t.w1, to + kStep);
+      StoreSubVectors<kDot, kBits>(t.w2, to + 2 * kStep);
+      StoreSubVectors<kDot, kBits>(t.w3, to + 3 * kStep);
+    }
+  }
+  for (; i < bytes; i += 4) {
+    alignas(64) uint32_t words[kTile];
+    TransposeEdge<kTile>(base + i, stride, rows, 4, words);
+    for (size_t n = 0; n < kTile; n += kLanes) {
+      StoreSubVectors<kDot, kBits>(LoadWords(words + n),
+                                   out + i / 4 * kStep + n);
+    }
+  }
+}
+
+// Blocks [first, first + count) of up to kQGemmColumns rows of b from `row` on.
+template <Dot kDot, int kBits, bool kInt8>
+HWY_INLINE PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row,
+                                   size_t rows, size_t first, size_t count,
+                                   QGemmWorker& w) {
+  PanelChunk p;
+  for (size_t lane = 0; lane < kQGemmColumns; lane += kTile) {
+    // A missing half repeats the first: its columns are not stored.
+    const size_t at = lane < rows ? row + lane : row;
+    const size_t some = HWY_MIN(kTile, row + rows - at);
+    const uint8_t* base = b.b + at * b.row_bytes() + first * b.block_bytes();
+    const size_t bytes = count * b.block_bytes();
+    if constexpr (kInt8) {
+      UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes, w.panel + lane);
+    } else {
+      TransposeWords<kQGemmColumns>(base, b.row_bytes(), some, bytes,
+                                    w.panel + lane);
+    }
+    p = TurnScales<kQGemmColumns>(b, at, some, first, count, kInt8, lane, w);
+  }
+  return p;
 }
 
 }  // namespace HWY_NAMESPACE

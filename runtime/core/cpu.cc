@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/core/cpu.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -8,11 +9,59 @@
 #include "hwy/highway.h"
 #include "hwy/targets.h"
 
+#if HWY_ARCH_X86 && defined(_MSC_VER)
+#include <intrin.h>
+#elif HWY_ARCH_X86
+#include <cpuid.h>
+#endif
+
 namespace slm {
 namespace {
 
 // Targets compiled into this binary (the same for all kernels).
 int64_t Usable() { return hwy::SupportedTargets() & HWY_TARGETS; }
+
+bool CpuHasAvxVnni() {
+#if HWY_ARCH_X86
+  int leaf[4] = {};
+#if defined(_MSC_VER)
+  __cpuidex(leaf, 7, 1);
+#else
+  unsigned a = 0, b, c, d;
+  __get_cpuid_count(7, 1, &a, &b, &c, &d);
+  leaf[0] = static_cast<int>(a);
+#endif
+  return leaf[0] >> 4 & 1;
+#else
+  return false;
+#endif
+}
+
+// Part of the choice of target, which Highway keeps for the whole process, too.
+std::atomic<bool>& AvxVnni() {
+  static std::atomic<bool> used{CpuHasAvxVnni()};
+  return used;
+}
+
+struct Target {
+  std::string name;
+  int64_t highway;
+  bool avx_vnni;
+};
+
+// Best first: Highway gives better targets lower bits.
+std::vector<Target> Targets() {
+  std::vector<Target> targets;
+  for (int bit = 0; bit < 63; ++bit) {
+    const int64_t target = int64_t{1} << bit;
+    if (!(Usable() & target)) continue;
+    if (target == HWY_AVX2 && AvxVnni()) {
+      targets.push_back({"AVX2_VNNI", target, true});
+    }
+    targets.push_back({hwy::TargetName(target), target, false});
+  }
+  return targets;
+}
 
 std::string Join(const std::vector<std::string>& names) {
   std::string text;
@@ -27,38 +76,35 @@ std::string Join(const std::vector<std::string>& names) {
 
 std::vector<std::string> UsableTargets() {
   std::vector<std::string> names;
-  // Highway gives better targets lower bits.
-  for (int bit = 0; bit < 63; ++bit) {
-    const int64_t target = int64_t{1} << bit;
-    if (Usable() & target) names.push_back(hwy::TargetName(target));
-  }
+  for (const Target& target : Targets()) names.push_back(target.name);
   return names;
 }
 
 std::string CurrentTarget() { return UsableTargets().front(); }
 
+bool UseAvxVnni() { return AvxVnni().load(std::memory_order_relaxed); }
+
 Status ForceTarget(const std::string& name) {
   hwy::SetSupportedTargetsForTest(0);
   hwy::DisableTargets(0);
+  AvxVnni() = CpuHasAvxVnni();
   if (name.empty()) {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     return OkStatus();
   }
-  const std::vector<std::string> usable = UsableTargets();
   int64_t better = 0;
-  for (int bit = 0; bit < 63; ++bit) {
-    const int64_t target = int64_t{1} << bit;
-    if (!(Usable() & target)) continue;
-    if (name == hwy::TargetName(target)) {
-      hwy::DisableTargets(better);
+  for (const Target& target : Targets()) {
+    if (name == target.name) {
+      hwy::DisableTargets(better & ~target.highway);
       hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+      AvxVnni() = target.avx_vnni;
       return OkStatus();
     }
-    better |= target;
+    better |= target.highway;
   }
   return Error(ErrorKind::kCpu,
                "SIMD target \"%s\" is not usable on this machine; usable: %s",
-               Printable(name).c_str(), Join(usable).c_str());
+               Printable(name).c_str(), Join(UsableTargets()).c_str());
 }
 
 Status InitTargets() {

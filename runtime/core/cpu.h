@@ -21,8 +21,12 @@ std::vector<std::string> UsableTargets();
 // The one that dispatch takes now.
 std::string CurrentTarget();
 
-// Tests: dispatch takes `name` until ForceTarget("") lifts it.
+// Dispatch takes `name` until ForceTarget("") lifts it.
 Status ForceTarget(const std::string& name);
+
+// Whether kernels of the AVX2 target take VPDPBUSD in its VEX form: true for
+// the target "AVX2_VNNI", which Highway does not know.
+bool UseAvxVnni();
 
 // "AMD EPYC 9B45", or "unknown".
 std::string CpuName();
