@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/core/cpu.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
 
 #include "hwy/highway.h"
 #include "hwy/targets.h"
@@ -65,6 +70,18 @@ Status InitTargets() {
   const char* wanted = std::getenv("SLM_TARGET");
   if (!wanted || !*wanted) return OkStatus();
   return ForceTarget(wanted).In("SLM_TARGET");
+}
+
+size_t LastCacheBytes() {
+  size_t most = 0;
+#if defined(_SC_LEVEL4_CACHE_SIZE)
+  for (const int name : {_SC_LEVEL4_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE,
+                         _SC_LEVEL2_CACHE_SIZE}) {
+    const long bytes = sysconf(name);
+    if (bytes > 0) most = std::max(most, static_cast<size_t>(bytes));
+  }
+#endif
+  return most;
 }
 
 std::string CpuName() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ops/kernels/machine_limits.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/cpu.h"
 #include "runtime/core/memory.h"
@@ -69,6 +70,21 @@ double CpuPercent(std::span<const TestResult> results, size_t threads) {
   return wall > 0 ? 100 * cpu / wall / static_cast<double>(threads) : 0;
 }
 
+// After the tests: the buffer would count in their peak of memory.
+Limits MeasureLimits(ThreadPool& threads) {
+  // Far larger than the cache, but no gigabyte on account of a server's. The
+  // same where the size of the cache is not known.
+  const size_t cache = LastCacheBytes();
+  const size_t buffer =
+      cache ? std::clamp(4 * cache, size_t{64} << 20, size_t{512} << 20)
+            : size_t{256} << 20;
+  Limits limits;
+  const Result<double> read = MeasureReadBandwidth(threads, buffer);
+  if (read.ok()) limits.read_bytes = *read;
+  limits.int8_ops = MeasureInt8Peak(threads);
+  return limits;
+}
+
 Result<Report> Run(const Options& options) {
   SLM_RETURN_IF_ERROR(InitTargets());
   const double begin = MonotonicSeconds();
@@ -92,12 +108,14 @@ Result<Report> Run(const Options& options) {
   const bool progress = !options.quiet && IsTerminal(stderr);
   for (const Test& test : tests) {
     if (progress) std::fprintf(stderr, "slm-bench: %s\n", test.Name().c_str());
-    SLM_ASSIGN_OR_RETURN(TestResult result,
-                         tester.Run(test, options.repetitions));
+    SLM_ASSIGN_OR_RETURN(
+        TestResult result,
+        tester.Run(test, options.repetitions, options.profile));
     report.tests.push_back(std::move(result));
   }
   report.peak_rss = GetProcessMemory().peak;
   report.cpu_percent = CpuPercent(report.tests, report.threads);
+  report.limits = MeasureLimits(*opened.threads);
   return report;
 }
 

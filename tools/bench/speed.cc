@@ -8,6 +8,23 @@
 #include "runtime/core/clock.h"
 
 namespace slm::bench {
+namespace {
+
+// The sum of `steps` steps that grow evenly from the first to the last.
+Work SumOfSteps(const Work& first, const Work& last, size_t steps) {
+  const auto sum = [&](uint64_t Work::*field) {
+    return (first.*field + last.*field) * steps / 2;
+  };
+  Work work;
+  work.weight_bytes = sum(&Work::weight_bytes);
+  work.kv_bytes = sum(&Work::kv_bytes);
+  work.activation_bytes = sum(&Work::activation_bytes);
+  work.product_macs = sum(&Work::product_macs);
+  work.attention_macs = sum(&Work::attention_macs);
+  return work;
+}
+
+}  // namespace
 
 Speed SpeedOf(const TestResult& result) {
   std::vector<double> rates;
@@ -77,8 +94,12 @@ Status SpeedTester::Step(std::span<const SequenceId> forks, size_t tokens) {
                      .logits = LogitsFor::kLast});
   }
   SLM_RETURN_IF_ERROR(session_.Run(items));
+  const double begin = profile_ ? MonotonicSeconds() : 0;
   for (size_t row = 0; row < session_.logit_rows(); ++row) {
-    chosen_ += ArgMax(session_.Logits(row));
+    chosen_ ^= ArgMax(session_.Logits(row));
+  }
+  if (profile_) {
+    profile_->AddOutside("(greedy choice)", MonotonicSeconds() - begin);
   }
   return OkStatus();
 }
@@ -92,19 +113,50 @@ Status SpeedTester::RunForks(const Test& test,
   return OkStatus();
 }
 
-Result<Elapsed> SpeedTester::Repeat(const Test& test) {
+// The test on forks of the base, which have taken `skip` tokens more before.
+Result<Elapsed> SpeedTester::Repeat(const Test& test, size_t skip) {
   std::vector<SequenceId> forks;
   for (const SequenceId id : base_) {
     SLM_ASSIGN_OR_RETURN(const SequenceId fork, session_.Fork(id));
     forks.push_back(fork);
+    SLM_RETURN_IF_ERROR(FillOne(fork, test.depth + skip));
   }
+  session_.executor().SetProfile(profile_);
   const double begin = MonotonicSeconds();
   const double cpu_begin = ProcessCpuSeconds();
-  SLM_RETURN_IF_ERROR(RunForks(test, forks));
+  const Status status = RunForks(test, forks);
   const Elapsed elapsed{MonotonicSeconds() - begin,
                         ProcessCpuSeconds() - cpu_begin};
+  session_.executor().SetProfile(nullptr);
   for (const SequenceId fork : forks) session_.Drop(fork);
+  SLM_RETURN_IF_ERROR(status);
   return elapsed;
+}
+
+Result<ProfiledRun> SpeedTester::RepeatProfiled(const Test& test, size_t skip) {
+  ProfiledRun run;
+  profile_ = &run.profile;
+  const Result<Elapsed> elapsed = Repeat(test, skip);
+  profile_ = nullptr;
+  SLM_RETURN_IF_ERROR(elapsed.status());
+  run.seconds = elapsed->seconds - run.profile.own_seconds();
+  return run;
+}
+
+// Counts the work on the way. A decode is counted at its first and its last
+// token: what attention reads grows by the same from one to the next (but where
+// a window fills up between them).
+Result<Work> SpeedTester::WarmUp(const Test& test) {
+  if (!test.decode) {
+    SLM_ASSIGN_OR_RETURN(const ProfiledRun run, RepeatProfiled(test));
+    return run.profile.Total();
+  }
+  Test one = test;
+  one.tokens = 1;
+  SLM_ASSIGN_OR_RETURN(const ProfiledRun last,
+                       RepeatProfiled(one, test.tokens - 1));
+  SLM_ASSIGN_OR_RETURN(const ProfiledRun first, RepeatProfiled(one));
+  return SumOfSteps(first.profile.Total(), last.profile.Total(), test.tokens);
 }
 
 Status SpeedTester::FirstToken() {
@@ -114,15 +166,20 @@ Status SpeedTester::FirstToken() {
   return status;
 }
 
-Result<TestResult> SpeedTester::Run(const Test& test, size_t repetitions) {
+Result<TestResult> SpeedTester::Run(const Test& test, size_t repetitions,
+                                    bool profile) {
   SLM_RETURN_IF_ERROR(Fill(test).In(test.Name()));
-  TestResult result{.test = test, .repetitions = {}};
-  Test warm_up = test;
-  if (test.decode) warm_up.tokens = 1;
-  SLM_RETURN_IF_ERROR(Repeat(warm_up).status().In(test.Name()));
+  TestResult result;
+  result.test = test;
+  const Result<Work> work = WarmUp(test);
+  SLM_RETURN_IF_ERROR(work.status().In(test.Name()));
+  result.work = *work;
   for (size_t i = 0; i < repetitions; ++i) {
     SLM_ASSIGN_OR_RETURN(const Elapsed elapsed, Repeat(test));
     result.repetitions.push_back(elapsed);
+  }
+  if (profile) {
+    SLM_ASSIGN_OR_RETURN(result.profiled, RepeatProfiled(test));
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #ifndef SLM_TOOLS_BENCH_SPEED_H_
 #define SLM_TOOLS_BENCH_SPEED_H_
 
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
@@ -20,9 +21,17 @@ struct Elapsed {
   double cpu_seconds = 0;
 };
 
+// One repetition with a profile.
+struct ProfiledRun {
+  Profile profile;
+  double seconds = 0;  // without what keeping the profile took
+};
+
 struct TestResult {
   Test test;
   std::vector<Elapsed> repetitions;
+  Work work;  // the least that one repetition has to do
+  std::optional<ProfiledRun> profiled;
 
   // Tokens of all sequences in one repetition.
   double Tokens() const {
@@ -43,14 +52,17 @@ class SpeedTester {
 
   // A prompt of one token and the choice of the next.
   Status FirstToken();
-  // One warm-up, then `repetitions` of the test.
-  Result<TestResult> Run(const Test& test, size_t repetitions);
+  // A warm-up, then `repetitions` of the test, then if wished one more with a
+  // profile.
+  Result<TestResult> Run(const Test& test, size_t repetitions, bool profile);
 
  private:
   Status Fill(const Test& test);
   Status FillOne(SequenceId id, size_t depth);
-  Result<Elapsed> Repeat(const Test& test);
+  Result<Elapsed> Repeat(const Test& test, size_t skip = 0);
   Status RunForks(const Test& test, std::span<const SequenceId> forks);
+  Result<Work> WarmUp(const Test& test);
+  Result<ProfiledRun> RepeatProfiled(const Test& test, size_t skip = 0);
   Status Step(std::span<const SequenceId> forks, size_t tokens);
   std::span<const int32_t> RandomIds(size_t count);
 
@@ -60,6 +72,7 @@ class SpeedTester {
   std::vector<SequenceId> base_;
   std::mt19937 random_{1};
   std::vector<int32_t> ids_;
+  Profile* profile_ = nullptr;
   int32_t chosen_ = 0;  // keeps the choice from being optimised away
 };
 

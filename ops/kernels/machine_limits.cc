@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#include "ops/kernels/machine_limits.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "runtime/core/clock.h"
+#include "runtime/core/memory.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/kernels/machine_limits.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "runtime/core/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace slm {
+namespace HWY_NAMESPACE {
+
+using DU64 = hn::ScalableTag<uint64_t>;
+using DI32 = hn::ScalableTag<int32_t>;
+using DI16 = hn::ScalableTag<int16_t>;
+using DI8 = hn::ScalableTag<int8_t>;
+using DU8 = hn::ScalableTag<uint8_t>;
+
+// sum of x [n]; eight vectors in flight hide the latency of the additions.
+uint64_t SumWords(const uint64_t* x, size_t n) {
+  const DU64 d;
+  const size_t lanes = hn::Lanes(d);
+  auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  auto s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+  for (size_t i = 0; i + 8 * lanes <= n; i += 8 * lanes) {
+    s0 = hn::Add(s0, hn::LoadU(d, x + i));
+    s1 = hn::Add(s1, hn::LoadU(d, x + i + lanes));
+    s2 = hn::Add(s2, hn::LoadU(d, x + i + 2 * lanes));
+    s3 = hn::Add(s3, hn::LoadU(d, x + i + 3 * lanes));
+    s4 = hn::Add(s4, hn::LoadU(d, x + i + 4 * lanes));
+    s5 = hn::Add(s5, hn::LoadU(d, x + i + 5 * lanes));
+    s6 = hn::Add(s6, hn::LoadU(d, x + i + 6 * lanes));
+    s7 = hn::Add(s7, hn::LoadU(d, x + i + 7 * lanes));
+  }
+  s0 = hn::Add(hn::Add(s0, s1), hn::Add(s2, s3));
+  s4 = hn::Add(hn::Add(s4, s5), hn::Add(s6, s7));
+  return hn::ReduceSum(d, hn::Add(s0, s4));
+}
+
+// One multiply-add of a vector of bytes. What it multiplies comes from its own
+// sum, so that no compiler takes it out of the loop.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL  // no VNNI: pairs
+using VSum = hn::Vec<DI16>;
+HWY_INLINE VSum MultiplyAdd(VSum sum, hn::Vec<DI8> a) {
+  return hn::Add(
+      sum, hn::SatWidenMulPairwiseAdd(DI16(), hn::BitCast(DU8(), sum), a));
+}
+#elif HWY_ARCH_X86
+using VSum = hn::Vec<DI32>;
+HWY_INLINE VSum MultiplyAdd(VSum sum, hn::Vec<DI8> a) {
+  return hn::SumOfMulQuadAccumulate(DI32(), hn::BitCast(DU8(), sum), a, sum);
+}
+#else
+using VSum = hn::Vec<DI32>;
+HWY_INLINE VSum MultiplyAdd(VSum sum, hn::Vec<DI8> a) {
+  return hn::SumOfMulQuadAccumulate(DI32(), hn::BitCast(DI8(), sum), a, sum);
+}
+#endif
+
+// `rounds` times twelve independent multiply-adds: two a cycle with a latency
+// of five to six, and what fits 16 registers. The number of byte products.
+size_t MultiplyBytes(size_t rounds, int64_t* result) {
+  const auto a = hn::Set(DI8(), int8_t{3});
+  auto s0 = hn::BitCast(hn::DFromV<VSum>(), a);
+  auto s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
+  auto s6 = s0, s7 = s0, s8 = s0, s9 = s0, s10 = s0, s11 = s0;
+  for (size_t i = 0; i < rounds; ++i) {
+    s0 = MultiplyAdd(s0, a);
+    s1 = MultiplyAdd(s1, a);
+    s2 = MultiplyAdd(s2, a);
+    s3 = MultiplyAdd(s3, a);
+    s4 = MultiplyAdd(s4, a);
+    s5 = MultiplyAdd(s5, a);
+    s6 = MultiplyAdd(s6, a);
+    s7 = MultiplyAdd(s7, a);
+    s8 = MultiplyAdd(s8, a);
+    s9 = MultiplyAdd(s9, a);
+    s10 = MultiplyAdd(s10, a);
+    s11 = MultiplyAdd(s11, a);
+  }
+  s0 = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)),
+               hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
+  s0 = hn::Add(s0, hn::Add(hn::Add(s8, s9), hn::Add(s10, s11)));
+  *result += hn::GetLane(s0);
+  return rounds * 12 * hn::Lanes(DI8());
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace slm
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace slm {
+
+HWY_EXPORT(SumWords);
+HWY_EXPORT(MultiplyBytes);
+
+namespace {
+
+// Other programs only ever slow a pass down, so the best of passes counts;
+// a quarter of a second meets some undisturbed ones.
+constexpr double kSecondsPerLimit = 0.25;
+constexpr size_t kMostPasses = 50;
+
+// Seconds of the fastest call of `pass`.
+template <typename Pass>
+double Fastest(const Pass& pass) {
+  const double begin = MonotonicSeconds();
+  double best = 1e9;
+  for (size_t i = 0; i < kMostPasses; ++i) {
+    const double start = MonotonicSeconds();
+    if (i > 1 && start - begin > kSecondsPerLimit) break;
+    pass();
+    best = std::min(best, MonotonicSeconds() - start);
+  }
+  return std::max(best, 1e-9);
+}
+
+}  // namespace
+
+Result<double> MeasureReadBandwidth(ThreadPool& pool, size_t buffer_bytes) {
+  const size_t words = buffer_bytes / sizeof(uint64_t);
+  SLM_ASSIGN_OR_RETURN(
+      const AlignedBuffer buffer,
+      AlignedBuffer::Allocate(words * sizeof(uint64_t), "read bandwidth"));
+  auto* const data = static_cast<uint64_t*>(buffer.data());
+  // Pages that were never written are all the same page of zeros.
+  ParallelFor(pool, words, 4096, [&](size_t begin, size_t end, size_t) {
+    std::memset(data + begin, 1, (end - begin) * sizeof(uint64_t));
+  });
+  uint64_t sum = 0;
+  std::vector<uint64_t> sums(pool.size());
+  const double seconds = Fastest([&] {
+    ParallelFor(pool, words, 4096, [&](size_t begin, size_t end, size_t t) {
+      sums[t] = HWY_DYNAMIC_DISPATCH(SumWords)(data + begin, end - begin);
+    });
+    for (const uint64_t s : sums) sum += s;
+  });
+  hwy::PreventElision(sum);
+  return static_cast<double>(words * sizeof(uint64_t)) / seconds;
+}
+
+double MeasureInt8Peak(ThreadPool& pool) {
+  // About 2 ms: a pool's start and end do not show, and a slice of time that
+  // another program takes spoils few passes.
+  constexpr size_t kRounds = 1 << 20;
+  std::vector<int64_t> sums(pool.size());
+  std::vector<size_t> products(pool.size());
+  const double seconds = Fastest([&] {
+    ParallelFor(pool, pool.size(), 1, [&](size_t, size_t, size_t t) {
+      products[t] = HWY_DYNAMIC_DISPATCH(MultiplyBytes)(kRounds, &sums[t]);
+    });
+  });
+  int64_t sum = 0;
+  for (const int64_t s : sums) sum += s;
+  hwy::PreventElision(sum);
+  return 2.0 * static_cast<double>(products[0]) *
+         static_cast<double>(pool.size()) / seconds;
+}
+
+}  // namespace slm
+#endif  // HWY_ONCE
