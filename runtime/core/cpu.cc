@@ -17,7 +17,13 @@ namespace slm {
 namespace {
 
 // Targets compiled into this binary (the same for all kernels).
-int64_t Usable() { return hwy::SupportedTargets() & HWY_TARGETS; }
+int64_t Usable() {
+  const int64_t supported = hwy::SupportedTargets();
+  // Highway 1.2's SupportedTargets lets dispatch take every target again, also
+  // those that DisableTargets has ruled out.
+  hwy::GetChosenTarget().Update(supported);
+  return supported & HWY_TARGETS;
+}
 
 std::string Join(const std::vector<std::string>& names) {
   std::string text;
