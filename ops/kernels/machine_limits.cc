@@ -45,53 +45,80 @@ uint64_t SumWords(const uint64_t* x, size_t n) {
   return hn::ReduceSum(d, hn::Add(s0, s4));
 }
 
-// One multiply-add of a vector of bytes. What it multiplies comes from its own
-// sum, so that no compiler takes it out of the loop.
-#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL  // no VNNI: pairs
-using VSum = hn::Vec<DI16>;
-HWY_INLINE VSum MultiplyAdd(VSum sum, hn::Vec<DI8> a) {
-  return hn::Add(
-      sum, hn::SatWidenMulPairwiseAdd(DI16(), hn::BitCast(DU8(), sum), a));
-}
-#elif HWY_ARCH_X86
-using VSum = hn::Vec<DI32>;
-HWY_INLINE VSum MultiplyAdd(VSum sum, hn::Vec<DI8> a) {
-  return hn::SumOfMulQuadAccumulate(DI32(), hn::BitCast(DU8(), sum), a, sum);
+// `rounds` rounds of multiply-adds that no compiler can take out of the loop or
+// make one of; *result is any number of below 64 and becomes their sum. Returns
+// the number of byte products.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL  // no VNNI
+// sum_j += u * a_i in pairs, with another u each round: what fits 16 registers
+// without a spill, and 17 instructions for 8 products of vectors.
+size_t MultiplyBytes(size_t rounds, int64_t* result) {
+  const DI16 d;
+  const auto a = [&](int i) HWY_ATTR {
+    return hn::Set(DI8(), static_cast<int8_t>(*result + i));
+  };
+  const auto a0 = a(0), a1 = a(1), a2 = a(2), a3 = a(3);
+  const auto a4 = a(4), a5 = a(5), a6 = a(6), a7 = a(7);
+  auto u = hn::BitCast(DU8(), a(8));
+  const auto step = u;
+  auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  for (size_t i = 0; i < rounds; ++i) {
+    s0 = hn::Add(s0, hn::SatWidenMulPairwiseAdd(d, u, a0));
+    s1 = hn::Add(s1, hn::SatWidenMulPairwiseAdd(d, u, a1));
+    s2 = hn::Add(s2, hn::SatWidenMulPairwiseAdd(d, u, a2));
+    s3 = hn::Add(s3, hn::SatWidenMulPairwiseAdd(d, u, a3));
+    s0 = hn::Add(s0, hn::SatWidenMulPairwiseAdd(d, u, a4));
+    s1 = hn::Add(s1, hn::SatWidenMulPairwiseAdd(d, u, a5));
+    s2 = hn::Add(s2, hn::SatWidenMulPairwiseAdd(d, u, a6));
+    s3 = hn::Add(s3, hn::SatWidenMulPairwiseAdd(d, u, a7));
+    u = hn::Add(u, step);
+  }
+  *result = hn::GetLane(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)));
+  return rounds * 8 * hn::Lanes(DI8());
 }
 #else
-using VSum = hn::Vec<DI32>;
-HWY_INLINE VSum MultiplyAdd(VSum sum, hn::Vec<DI8> a) {
-  return hn::SumOfMulQuadAccumulate(DI32(), hn::BitCast(DI8(), sum), a, sum);
-}
-#endif
+// s_i += s_i * a: twelve independent sums keep two instructions a cycle with a
+// latency of five to six busy.
+struct Sums {
+  hn::Vec<DI32> s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11;
+};
 
-// `rounds` times twelve independent multiply-adds: two a cycle with a latency
-// of five to six, and what fits 16 registers. The number of byte products.
+HWY_INLINE void MultiplyAdd(hn::Vec<DI8> a, hn::Vec<DI32>& s) {
+#if HWY_ARCH_X86
+  const auto own = hn::BitCast(DU8(), s);
+#else
+  const auto own = hn::BitCast(DI8(), s);
+#endif
+  s = hn::SumOfMulQuadAccumulate(DI32(), own, a, s);
+}
+
 size_t MultiplyBytes(size_t rounds, int64_t* result) {
+  const auto s = [&](int i) HWY_ATTR {
+    return hn::Set(DI32(), static_cast<int32_t>(*result) + i);
+  };
+  Sums x = {s(0), s(1), s(2), s(3), s(4),  s(5),
+            s(6), s(7), s(8), s(9), s(10), s(11)};
   const auto a = hn::Set(DI8(), int8_t{3});
-  auto s0 = hn::BitCast(hn::DFromV<VSum>(), a);
-  auto s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;
-  auto s6 = s0, s7 = s0, s8 = s0, s9 = s0, s10 = s0, s11 = s0;
   for (size_t i = 0; i < rounds; ++i) {
-    s0 = MultiplyAdd(s0, a);
-    s1 = MultiplyAdd(s1, a);
-    s2 = MultiplyAdd(s2, a);
-    s3 = MultiplyAdd(s3, a);
-    s4 = MultiplyAdd(s4, a);
-    s5 = MultiplyAdd(s5, a);
-    s6 = MultiplyAdd(s6, a);
-    s7 = MultiplyAdd(s7, a);
-    s8 = MultiplyAdd(s8, a);
-    s9 = MultiplyAdd(s9, a);
-    s10 = MultiplyAdd(s10, a);
-    s11 = MultiplyAdd(s11, a);
+    MultiplyAdd(a, x.s0);
+    MultiplyAdd(a, x.s1);
+    MultiplyAdd(a, x.s2);
+    MultiplyAdd(a, x.s3);
+    MultiplyAdd(a, x.s4);
+    MultiplyAdd(a, x.s5);
+    MultiplyAdd(a, x.s6);
+    MultiplyAdd(a, x.s7);
+    MultiplyAdd(a, x.s8);
+    MultiplyAdd(a, x.s9);
+    MultiplyAdd(a, x.s10);
+    MultiplyAdd(a, x.s11);
   }
-  s0 = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)),
-               hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
-  s0 = hn::Add(s0, hn::Add(hn::Add(s8, s9), hn::Add(s10, s11)));
-  *result += hn::GetLane(s0);
+  x.s0 = hn::Add(hn::Add(x.s0, x.s1), hn::Add(x.s2, x.s3));
+  x.s4 = hn::Add(hn::Add(x.s4, x.s5), hn::Add(x.s6, x.s7));
+  x.s8 = hn::Add(hn::Add(x.s8, x.s9), hn::Add(x.s10, x.s11));
+  *result = hn::GetLane(hn::Add(x.s0, hn::Add(x.s4, x.s8)));
   return rounds * 12 * hn::Lanes(DI8());
 }
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
@@ -156,6 +183,7 @@ double MeasureInt8Peak(ThreadPool& pool) {
   std::vector<size_t> products(pool.size());
   const double seconds = Fastest([&] {
     ParallelFor(pool, pool.size(), 1, [&](size_t, size_t, size_t t) {
+      sums[t] &= 63;
       products[t] = HWY_DYNAMIC_DISPATCH(MultiplyBytes)(kRounds, &sums[t]);
     });
   });
