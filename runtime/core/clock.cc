@@ -13,6 +13,17 @@ double MonotonicSeconds() {
       .count();
 }
 
+double ProcessCpuSeconds() {
+#if defined(CLOCK_PROCESS_CPUTIME_ID)
+  timespec used;
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0) return 0;
+  return static_cast<double>(used.tv_sec) +
+         static_cast<double>(used.tv_nsec) * 1e-9;
+#else
+  return 0;
+#endif
+}
+
 LocalTime Now() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};

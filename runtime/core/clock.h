@@ -9,6 +9,9 @@ namespace slm {
 // Seconds of a clock that never goes back.
 double MonotonicSeconds();
 
+// Processor seconds of all threads of this process, 0 if unknown.
+double ProcessCpuSeconds();
+
 struct LocalTime {
   int year, month, day;  // 2026, 1..12, 1..31
   int hour, minute, second;

@@ -6,6 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
 #include "hwy/highway.h"
 #include "hwy/targets.h"
 
@@ -19,7 +23,13 @@ namespace slm {
 namespace {
 
 // Targets compiled into this binary (the same for all kernels).
-int64_t Usable() { return hwy::SupportedTargets() & HWY_TARGETS; }
+int64_t Usable() {
+  const int64_t supported = hwy::SupportedTargets();
+  // Highway 1.2's SupportedTargets lets dispatch take every target again, also
+  // those that DisableTargets has ruled out.
+  hwy::GetChosenTarget().Update(supported);
+  return supported & HWY_TARGETS;
+}
 
 bool CpuHasAvxVnni() {
 #if HWY_ARCH_X86
@@ -52,9 +62,10 @@ struct Target {
 // Best first: Highway gives better targets lower bits.
 std::vector<Target> Targets() {
   std::vector<Target> targets;
+  const int64_t usable = Usable();
   for (int bit = 0; bit < 63; ++bit) {
     const int64_t target = int64_t{1} << bit;
-    if (!(Usable() & target)) continue;
+    if (!(usable & target)) continue;
     if (target == HWY_AVX2 && AvxVnni()) {
       targets.push_back({"AVX2_VNNI", target, true});
     }
@@ -111,6 +122,18 @@ Status InitTargets() {
   const char* wanted = std::getenv("SLM_TARGET");
   if (!wanted || !*wanted) return OkStatus();
   return ForceTarget(wanted).In("SLM_TARGET");
+}
+
+size_t LastCacheBytes() {
+  size_t most = 0;
+#if defined(_SC_LEVEL4_CACHE_SIZE)
+  for (const int name : {_SC_LEVEL4_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE,
+                         _SC_LEVEL2_CACHE_SIZE}) {
+    const long bytes = sysconf(name);
+    if (bytes > 0) most = std::max(most, static_cast<size_t>(bytes));
+  }
+#endif
+  return most;
 }
 
 std::string CpuName() {

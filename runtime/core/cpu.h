@@ -3,6 +3,7 @@
 #ifndef SLM_RUNTIME_CORE_CPU_H_
 #define SLM_RUNTIME_CORE_CPU_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ bool UseAvxVnni();
 
 // "AMD EPYC 9B45", or "unknown".
 std::string CpuName();
+
+// Bytes of the largest data cache, 0 if unknown.
+size_t LastCacheBytes();
 
 }  // namespace slm
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/core/clock.h"
+
 namespace slm {
 namespace {
 
@@ -68,6 +70,13 @@ Result<HeldTensor> Executor::NewTensor(DType dtype, const Shape& shape) {
   return tensor;
 }
 
+void Executor::SetProfile(Profile* profile) {
+  profile_ = profile;
+  for (auto& step : branches_) {
+    for (auto& branch : step) branch->SetProfile(profile);
+  }
+}
+
 HeldTensor Executor::Output(size_t i) const {
   return slots_[plan_.graph->outputs[i]];
 }
@@ -114,7 +123,12 @@ Status Executor::RunStep(size_t index, const Batch* batch, bool dry) {
     context.wanted = {wanted_.get(), step.wanted.size()};
     context.pool = &threads_;
     context.batch = batch;
+    Profile* const profile = dry ? nullptr : profile_;
+    const double begin = profile ? MonotonicSeconds() : 0;
     status = Compute(step, &context, dry);
+    if (profile && status.ok()) {
+      profile->Add(*plan_.graph, step, context, begin);
+    }
   }
   if (!status.ok()) return status.In(Where(step));
   Release(step);

@@ -9,6 +9,7 @@
 #include "runtime/core/memory.h"
 #include "runtime/core/threads.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/profile.h"
 
 namespace slm {
 
@@ -57,6 +58,10 @@ class Executor {
   // Any value after Run or Measure; released ones have no data any more.
   const TensorView& ValueOf(ValueId id) const { return slots_[id].view; }
 
+  // Where runs, of branches too, report their steps; nullptr: nowhere. It
+  // outlives its use.
+  void SetProfile(Profile* profile);
+
   const Plan& plan() const { return plan_; }
   size_t BufferBytes() const { return buffers_->TotalBytes(); }
 
@@ -84,6 +89,7 @@ class Executor {
   std::unique_ptr<bool[]> wanted_;
   size_t dry_bytes_ = 0, dry_peak_ = 0;
   std::vector<size_t> dry_size_;  // by ValueId
+  Profile* profile_ = nullptr;
 };
 
 }  // namespace slm

@@ -5,6 +5,8 @@ slm_test(kernels_gemm_test
   LINKS slm_kernels)
 slm_test(kernels_attention_test
   SOURCES kernels/attention_test.cc kernels/rotary_test.cc LINKS slm_kernels)
+slm_test(kernels_machine_limits_test
+  SOURCES kernels/machine_limits_test.cc LINKS slm_kernels)
 slm_test(kernels_norm_softmax_test
   SOURCES kernels/norm_softmax_test.cc LINKS slm_kernels)
 

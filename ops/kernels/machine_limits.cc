@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include "ops/kernels/machine_limits.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "runtime/core/clock.h"
+#include "runtime/core/memory.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/kernels/machine_limits.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "runtime/core/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace slm {
+namespace HWY_NAMESPACE {
+
+using DU64 = hn::ScalableTag<uint64_t>;
+using DI32 = hn::ScalableTag<int32_t>;
+using DI16 = hn::ScalableTag<int16_t>;
+using DI8 = hn::ScalableTag<int8_t>;
+using DU8 = hn::ScalableTag<uint8_t>;
+
+// sum of x [n]; eight vectors in flight hide the latency of the additions.
+uint64_t SumWords(const uint64_t* x, size_t n) {
+  const DU64 d;
+  const size_t lanes = hn::Lanes(d);
+  auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  auto s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+  for (size_t i = 0; i + 8 * lanes <= n; i += 8 * lanes) {
+    s0 = hn::Add(s0, hn::LoadU(d, x + i));
+    s1 = hn::Add(s1, hn::LoadU(d, x + i + lanes));
+    s2 = hn::Add(s2, hn::LoadU(d, x + i + 2 * lanes));
+    s3 = hn::Add(s3, hn::LoadU(d, x + i + 3 * lanes));
+    s4 = hn::Add(s4, hn::LoadU(d, x + i + 4 * lanes));
+    s5 = hn::Add(s5, hn::LoadU(d, x + i + 5 * lanes));
+    s6 = hn::Add(s6, hn::LoadU(d, x + i + 6 * lanes));
+    s7 = hn::Add(s7, hn::LoadU(d, x + i + 7 * lanes));
+  }
+  s0 = hn::Add(hn::Add(s0, s1), hn::Add(s2, s3));
+  s4 = hn::Add(hn::Add(s4, s5), hn::Add(s6, s7));
+  return hn::ReduceSum(d, hn::Add(s0, s4));
+}
+
+// `rounds` rounds of multiply-adds that no compiler can take out of the loop or
+// make one of; *result is any number of below 64 and becomes their sum. Returns
+// the number of byte products.
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL  // no VNNI
+// sum_j += u * a_i in pairs, with another u each round: what fits 16 registers
+// without a spill, and 17 instructions for 8 products of vectors.
+size_t MultiplyBytes(size_t rounds, int64_t* result) {
+  const DI16 d;
+  const auto a = [&](int i) HWY_ATTR {
+    return hn::Set(DI8(), static_cast<int8_t>(*result + i));
+  };
+  const auto a0 = a(0), a1 = a(1), a2 = a(2), a3 = a(3);
+  const auto a4 = a(4), a5 = a(5), a6 = a(6), a7 = a(7);
+  auto u = hn::BitCast(DU8(), a(8));
+  const auto step = u;
+  auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  for (size_t i = 0; i < rounds; ++i) {
+    s0 = hn::Add(s0, hn::SatWidenMulPairwiseAdd(d, u, a0));
+    s1 = hn::Add(s1, hn::SatWidenMulPairwiseAdd(d, u, a1));
+    s2 = hn::Add(s2, hn::SatWidenMulPairwiseAdd(d, u, a2));
+    s3 = hn::Add(s3, hn::SatWidenMulPairwiseAdd(d, u, a3));
+    s0 = hn::Add(s0, hn::SatWidenMulPairwiseAdd(d, u, a4));
+    s1 = hn::Add(s1, hn::SatWidenMulPairwiseAdd(d, u, a5));
+    s2 = hn::Add(s2, hn::SatWidenMulPairwiseAdd(d, u, a6));
+    s3 = hn::Add(s3, hn::SatWidenMulPairwiseAdd(d, u, a7));
+    u = hn::Add(u, step);
+  }
+  *result = hn::GetLane(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)));
+  return rounds * 8 * hn::Lanes(DI8());
+}
+#else
+// s_i += s_i * a: twelve independent sums keep two instructions a cycle with a
+// latency of five to six busy.
+struct Sums {
+  hn::Vec<DI32> s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11;
+};
+
+HWY_INLINE void MultiplyAdd(hn::Vec<DI8> a, hn::Vec<DI32>& s) {
+#if HWY_ARCH_X86
+  const auto own = hn::BitCast(DU8(), s);
+#else
+  const auto own = hn::BitCast(DI8(), s);
+#endif
+  s = hn::SumOfMulQuadAccumulate(DI32(), own, a, s);
+}
+
+size_t MultiplyBytes(size_t rounds, int64_t* result) {
+  const auto s = [&](int i) HWY_ATTR {
+    return hn::Set(DI32(), static_cast<int32_t>(*result) + i);
+  };
+  Sums x = {s(0), s(1), s(2), s(3), s(4),  s(5),
+            s(6), s(7), s(8), s(9), s(10), s(11)};
+  const auto a = hn::Set(DI8(), int8_t{3});
+  for (size_t i = 0; i < rounds; ++i) {
+    MultiplyAdd(a, x.s0);
+    MultiplyAdd(a, x.s1);
+    MultiplyAdd(a, x.s2);
+    MultiplyAdd(a, x.s3);
+    MultiplyAdd(a, x.s4);
+    MultiplyAdd(a, x.s5);
+    MultiplyAdd(a, x.s6);
+    MultiplyAdd(a, x.s7);
+    MultiplyAdd(a, x.s8);
+    MultiplyAdd(a, x.s9);
+    MultiplyAdd(a, x.s10);
+    MultiplyAdd(a, x.s11);
+  }
+  x.s0 = hn::Add(hn::Add(x.s0, x.s1), hn::Add(x.s2, x.s3));
+  x.s4 = hn::Add(hn::Add(x.s4, x.s5), hn::Add(x.s6, x.s7));
+  x.s8 = hn::Add(hn::Add(x.s8, x.s9), hn::Add(x.s10, x.s11));
+  *result = hn::GetLane(hn::Add(x.s0, hn::Add(x.s4, x.s8)));
+  return rounds * 12 * hn::Lanes(DI8());
+}
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace slm
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace slm {
+
+HWY_EXPORT(SumWords);
+HWY_EXPORT(MultiplyBytes);
+
+namespace {
+
+// Other programs only ever slow a pass down, so the best of passes counts;
+// a quarter of a second meets some undisturbed ones.
+constexpr double kSecondsPerLimit = 0.25;
+constexpr size_t kMostPasses = 50;
+
+// Seconds of the fastest call of `pass`.
+template <typename Pass>
+double Fastest(const Pass& pass) {
+  const double begin = MonotonicSeconds();
+  double best = 1e9;
+  for (size_t i = 0; i < kMostPasses; ++i) {
+    const double start = MonotonicSeconds();
+    if (i > 1 && start - begin > kSecondsPerLimit) break;
+    pass();
+    best = std::min(best, MonotonicSeconds() - start);
+  }
+  return std::max(best, 1e-9);
+}
+
+}  // namespace
+
+Result<double> MeasureReadBandwidth(ThreadPool& pool, size_t buffer_bytes) {
+  const size_t words = buffer_bytes / sizeof(uint64_t);
+  SLM_ASSIGN_OR_RETURN(
+      const AlignedBuffer buffer,
+      AlignedBuffer::Allocate(words * sizeof(uint64_t), "read bandwidth"));
+  auto* const data = static_cast<uint64_t*>(buffer.data());
+  // Pages that were never written are all the same page of zeros.
+  ParallelFor(pool, words, 4096, [&](size_t begin, size_t end, size_t) {
+    std::memset(data + begin, 1, (end - begin) * sizeof(uint64_t));
+  });
+  uint64_t sum = 0;
+  std::vector<uint64_t> sums(pool.size());
+  const double seconds = Fastest([&] {
+    ParallelFor(pool, words, 4096, [&](size_t begin, size_t end, size_t t) {
+      sums[t] = HWY_DYNAMIC_DISPATCH(SumWords)(data + begin, end - begin);
+    });
+    for (const uint64_t s : sums) sum += s;
+  });
+  hwy::PreventElision(sum);
+  return static_cast<double>(words * sizeof(uint64_t)) / seconds;
+}
+
+double MeasureInt8Peak(ThreadPool& pool) {
+  // About 2 ms: a pool's start and end do not show, and a slice of time that
+  // another program takes spoils few passes.
+  constexpr size_t kRounds = 1 << 20;
+  std::vector<int64_t> sums(pool.size());
+  std::vector<size_t> products(pool.size());
+  const double seconds = Fastest([&] {
+    ParallelFor(pool, pool.size(), 1, [&](size_t, size_t, size_t t) {
+      sums[t] &= 63;
+      products[t] = HWY_DYNAMIC_DISPATCH(MultiplyBytes)(kRounds, &sums[t]);
+    });
+  });
+  int64_t sum = 0;
+  for (const int64_t s : sums) sum += s;
+  hwy::PreventElision(sum);
+  return 2.0 * static_cast<double>(products[0]) *
+         static_cast<double>(pool.size()) / seconds;
+}
+
+}  // namespace slm
+#endif  // HWY_ONCE

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What slm-bench found out, as data; the formats print the same report.
+#ifndef SLM_TOOLS_BENCH_REPORT_H_
+#define SLM_TOOLS_BENCH_REPORT_H_
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tools/bench/options.h"
+#include "tools/bench/speed.h"
+
+namespace slm::bench {
+
+// ops/kernels/machine_limits.h; 0 where it could not be measured.
+struct Limits {
+  double read_bytes = 0;  // a second
+  double int8_ops = 0;    // a second
+};
+
+struct Report {
+  std::string model;
+  std::string version;
+  std::string cpu;
+  std::string target;  // SIMD target that the kernels take
+  size_t threads = 0;
+  DType kv = DType::kF16;
+
+  double load_ms = 0;       // folder to ready session, tokenizer included
+  double ttft_ms = 0;       // folder to the first token of a 1-token prompt
+  size_t weight_bytes = 0;  // of all constants, mapped or not
+  size_t peak_rss = 0;      // bytes, after the last test
+  double cpu_percent = 0;   // of `threads` processors, while timed
+  Limits limits;
+
+  std::vector<TestResult> tests;
+};
+
+// One figure of a test; every format has the same. NaN: not known.
+struct Column {
+  const char* key;    // of JSON and CSV
+  const char* title;  // of tables
+  int decimals;
+  double (*value)(const Report& report, const TestResult& result);
+};
+std::span<const Column> Columns();
+
+// A row of a profile with what it says of time, in the order to be printed.
+struct ProfileLine {
+  std::string name, shape;
+  uint64_t calls = 0;
+  double ms = 0, percent = 0;
+  double gb_per_s = 0, gops = 0;  // 0: nothing to say
+  uint64_t bytes = 0, ops = 0;
+};
+// Largest first, then "(other)", the time that no row has; the percents sum to
+// 100. Rows below `least_percent` are summed up in one.
+std::vector<ProfileLine> LinesOf(const ProfiledRun& run, double least_percent);
+
+const char* KvName(DType kv);
+
+// The whole report in the format; ends in a newline.
+std::string Print(const Report& report, OutputFormat format);
+std::string PrintJson(const Report& report);
+
+}  // namespace slm::bench
+
+#endif  // SLM_TOOLS_BENCH_REPORT_H_
