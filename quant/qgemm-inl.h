@@ -8,6 +8,7 @@
 #define SLM_QUANT_QGEMM_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "quant/dot-inl.h"
 #include "quant/qgemm_args.h"
 
@@ -106,6 +107,11 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n,
   const uint32_t* HWY_RESTRICT panel = p.words + n;
   const uint32_t* HWY_RESTRICT aq = a.words;
   for (size_t block = 0; block < p.blocks; ++block) {
+    // The next rows come from the second-level cache.
+    const uint32_t* next = aq + a.next;
+    for (size_t i = 0; i < p.groups_per_block * kRows * 4; i += 16) {
+      hwy::Prefetch(next + i);
+    }
     VI32 sum[kRows][kVectors];
     HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) {

@@ -88,7 +88,8 @@ HWY_NOINLINE void RowsKernel(const QGemmArgs& g, const PanelChunk& p,
     const QuantizedRows a = {.words = g.a_words + at * (bs / 4),
                              .scales = g.a_scales + at,
                              .init = g.a_init + at,
-                             .sums = g.a_sums + at};
+                             .sums = g.a_sums + at,
+                             .next = kRows * blocks * (bs / 4)};
     for (size_t n = 0; n < kQGemmColumns; n += Shape::kVectors * kLanes) {
       // Blocks of 32 are what exporters write: 10 % faster without a loop.
       if (kRows == Shape::kRows && p.groups_per_block == 2) {

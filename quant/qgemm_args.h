@@ -75,6 +75,7 @@ struct QuantizedRows {
   const uint32_t* scales;  // [blocks][R] bits of float32
   const uint32_t* init;    // [blocks][R] int32: where the dot product starts
   const uint32_t* sums;    // [blocks][R] bits of float32: sum of the block
+  size_t next;             // words from these rows to the ones behind them
 };
 
 // Per worker.

@@ -177,15 +177,17 @@ void GemvTiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
     for (size_t block = 0; block < b.blocks(); block += chunk) {
       const size_t count = HWY_MIN(chunk, b.blocks() - block);
       const size_t bytes = count * b.block_bytes();
-      PrefetchLines(static_cast<const uint8_t*>(b.scales) +
-                        ((n0 + kTile) * b.blocks() + block) * scale_bytes,
-                    kTile * b.blocks() * scale_bytes);
+      const uint8_t* next_scales =
+          static_cast<const uint8_t*>(b.scales) +
+          ((n0 + kTile) * b.blocks() + block) * scale_bytes;
       const PanelChunk p =
           TurnScales<kTile>(b, n0, columns, block, count, /*int8=*/true, 0, w);
       for (size_t m = 0; m < g.m; ++m) {
         const uint32_t* a =
             g.a_words + m * row_words + block * b.block_size / sizeof(uint32_t);
         for (size_t n = 0; n < columns; ++n) {
+          PrefetchLines(next_scales + n * b.blocks() * scale_bytes,
+                        count * scale_bytes);
           DotRow<kDot, kBits>(
               b.b + (n0 + n) * b.row_bytes() + block * b.block_bytes(), bytes,
               a, sums + n * kQGemvUnits);
@@ -196,7 +198,8 @@ void GemvTiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
                           {.words = nullptr,
                            .scales = g.a_scales + at,
                            .init = g.a_init + at,
-                           .sums = g.a_sums + at},
+                           .sums = g.a_sums + at,
+                           .next = 0},
                           w.acc + m * kTile);
       }
     }
