@@ -108,8 +108,12 @@ void CountBytes(const Graph& graph, const Node& node, Kind kind,
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     if (!c.inputs[i]) continue;
     const uint64_t bytes = c.In(i).Bytes();
-    if (graph.IsConstant(node.inputs[i])) {
+    const ValueId id = node.inputs[i];
+    if (graph.IsConstant(id)) {
       work->weight_bytes += share.Of(bytes);
+    } else if (graph.values[id].producer < 0 && c.In(i).shape.rank() > 2) {
+      // Dense mode: an input that is neither ids nor mask carries state.
+      work->kv_bytes += bytes;
     } else {
       work->activation_bytes += bytes;
     }

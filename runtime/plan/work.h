@@ -18,14 +18,15 @@ struct Work {
   // weights with scales and zero points; of tables the gathered rows; of
   // experts as many as the rows can choose.
   uint64_t weight_bytes = 0;
-  // Keys and values that the queries see, in the type of the cache.
+  // Keys and values that the queries see, in the type of the cache (dense mode:
+  // past tensors, of other states too).
   uint64_t kv_bytes = 0;
   // Other inputs, and outputs; most of them never leave the caches.
   uint64_t activation_bytes = 0;
   // M * N * K of products.
   uint64_t product_macs = 0;
   // Of attention: query x key and weight x value, for visible positions only
-  // (dense mode: for all).
+  // (dense mode: for all; where a graph spells attention out, product_macs).
   uint64_t attention_macs = 0;
 
   // What a step cannot avoid to bring from memory.

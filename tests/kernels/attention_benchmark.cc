@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Attention of one layer over paged K/V: GFLOP/s and, for decode, GB/s of the
-// cache that a step reads. Names: rows, cached tokens, type, threads.
+// cache that a step reads. Names: rows, cached tokens, type, threads. On the
+// best SIMD target, or that of SLM_TARGET, which the label names.
 #include <benchmark/benchmark.h>
 
+#include <cstdio>
 #include <random>
 #include <vector>
 
@@ -99,4 +101,15 @@ BENCHMARK_CAPTURE(Attend, int8, DType::kI8)->Apply(Cases);
 }  // namespace
 }  // namespace slm
 
-BENCHMARK_MAIN();
+// BENCHMARK_MAIN, and SLM_TARGET.
+int main(int argc, char** argv) {
+  const slm::Status status = slm::InitTargets();
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s\n", status.message().c_str());
+    return static_cast<int>(status.kind());
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

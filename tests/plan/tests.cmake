@@ -1,3 +1,4 @@
 slm_test(plan_test
   SOURCES plan/fuse_matmul_test.cc plan/rows_test.cc
+          plan/work_test.cc
   LINKS slm_plan)

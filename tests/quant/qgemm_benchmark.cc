@@ -2,7 +2,7 @@
 // Speed of the matrix products on every SIMD target, for the shapes of
 // Qwen2.5-0.5B: GB/s of weight bytes (compare with "read", the plain read
 // bandwidth) and GOPS, two operations a multiply-add.
-//   kernel_benchmark --benchmark_filter=int8_4.*AVX3_ZEN4
+//   kernel_benchmark --benchmark_filter='int8_4/AVX2/m1/'
 #include <algorithm>
 #include <chrono>
 #include <string>

@@ -1,3 +1,10 @@
 slm_test(run_options_test
   SOURCES tools/run_options_test.cc
   LINKS slm_run_options)
+slm_test(bench_options_test
+  SOURCES tools/bench_options_test.cc
+  LINKS slm_bench_options)
+add_test(NAME bench_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
+          $<TARGET_FILE:slm-bench>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model ${SLM_SHARED_DIR})

@@ -47,8 +47,8 @@ Result<Opened> Open(const Options& options) {
 }
 
 // Before hours of others: a test that cannot fit.
-Status CheckContext(std::span<const Test> tests, size_t context) {
-  for (const Test& test : tests) {
+Status CheckContext(std::span<const SpeedTest> tests, size_t context) {
+  for (const SpeedTest& test : tests) {
     if (test.depth + test.tokens > context) {
       return Error(ErrorKind::kOverflow,
                    "%s needs %zu tokens, the context is %zu; make -d, -p or -n "
@@ -91,7 +91,7 @@ Result<Report> Run(const Options& options) {
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
   Report report;
   report.load_ms = (MonotonicSeconds() - begin) * 1e3;
-  const std::vector<Test> tests = TestsOf(options);
+  const std::vector<SpeedTest> tests = TestsOf(options);
   SLM_RETURN_IF_ERROR(
       CheckContext(tests, opened.model->decoder().context_length));
   SpeedTester tester(opened.session.get());
@@ -106,7 +106,7 @@ Result<Report> Run(const Options& options) {
   report.kv = options.kv;
   report.weight_bytes = opened.model->WeightBytes();
   const bool progress = !options.quiet && IsTerminal(stderr);
-  for (const Test& test : tests) {
+  for (const SpeedTest& test : tests) {
     if (progress) std::fprintf(stderr, "slm-bench: %s\n", test.Name().c_str());
     SLM_ASSIGN_OR_RETURN(
         TestResult result,

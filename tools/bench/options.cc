@@ -233,15 +233,15 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
 
 std::string Help() { return MakeParser().help({""}) + kAfterHelp; }
 
-std::string Test::Name() const {
+std::string SpeedTest::Name() const {
   std::string name = Format("%s%zu", decode ? "tg" : "pp", tokens);
   if (depth > 0) name += Format("@d%zu", depth);
   if (batch > 1) name += Format("x%zu", batch);
   return name;
 }
 
-std::vector<Test> TestsOf(const Options& options) {
-  std::vector<Test> tests;
+std::vector<SpeedTest> TestsOf(const Options& options) {
+  std::vector<SpeedTest> tests;
   for (const size_t batch : options.batches) {
     for (const size_t depth : options.depths) {
       for (const size_t n : options.prompts) {

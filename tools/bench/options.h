@@ -38,7 +38,7 @@ std::string Help();
 
 // One speed test: `tokens` of each of `batch` sequences that hold `depth`
 // tokens already, all at once (prefill) or one after the other (decode).
-struct Test {
+struct SpeedTest {
   bool decode = false;
   size_t tokens = 0;
   size_t depth = 0;
@@ -50,7 +50,7 @@ struct Test {
 
 // The product of the lists: for each batch and depth all prompts, then all
 // generations, so that neighbours share what is in the cache.
-std::vector<Test> TestsOf(const Options& options);
+std::vector<SpeedTest> TestsOf(const Options& options);
 
 }  // namespace slm::bench
 

@@ -71,11 +71,11 @@ std::string Csv(const Report& r) {
   return out;
 }
 
-// Cells that were filled already, the first column to the left: aligned for
-// people, with bars for Markdown.
+// The first row is the head. Aligned for people, with bars for Markdown.
 using Cells = std::vector<std::vector<std::string>>;
 
-std::string Table(const Cells& rows, bool markdown) {
+// The first column, and where it is text the last, are aligned to the left.
+std::string Table(const Cells& rows, bool last_is_text, bool markdown) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -86,7 +86,7 @@ std::string Table(const Cells& rows, bool markdown) {
   std::string out;
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) {
-      const bool left = i == 0 || i == row.size() - 1;
+      const bool left = i == 0 || (last_is_text && i == row.size() - 1);
       const int width = static_cast<int>(widths[i]) * (left ? -1 : 1);
       out += Format(markdown ? "| %*s " : "%*s  ", width, row[i].c_str());
     }
@@ -94,7 +94,8 @@ std::string Table(const Cells& rows, bool markdown) {
     out += markdown ? " |\n" : "\n";
     if (!markdown || &row != &rows[0]) continue;
     for (size_t i = 0; i < row.size(); ++i) {
-      out += i == 0 || i == row.size() - 1 ? "|---" : "|---:";
+      const bool left = i == 0 || (last_is_text && i == row.size() - 1);
+      out += left ? "|---" : "|---:";
     }
     out += "|\n";
   }
@@ -110,7 +111,7 @@ std::string TestTable(const Report& r, bool markdown) {
       rows.back().push_back(Number(c.value(r, t), c.decimals));
     }
   }
-  return Table(rows, markdown);
+  return Table(rows, /*last_is_text=*/false, markdown);
 }
 
 std::string ProfileTable(const Report& r, const TestResult& t, bool markdown) {
@@ -137,7 +138,7 @@ std::string ProfileTable(const Report& r, const TestResult& t, bool markdown) {
   }
   rows.push_back(
       {"total", "", Format("%.2f", ms), Format("%.1f", percent), "", "", ""});
-  return out + Table(rows, markdown);
+  return out + Table(rows, /*last_is_text=*/true, markdown);
 }
 
 std::string People(const Report& r, bool markdown) {

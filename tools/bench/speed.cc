@@ -67,7 +67,7 @@ Status SpeedTester::FillOne(SequenceId id, size_t depth) {
 
 // Each sequence is filled by itself: forks of one would share its pages, and
 // read them once for all.
-Status SpeedTester::Fill(const Test& test) {
+Status SpeedTester::Fill(const SpeedTest& test) {
   // What is too long is begun anew: not every state can be rewound.
   std::erase_if(base_, [&](SequenceId id) {
     if (session_.Tokens(id).size() <= test.depth) return false;
@@ -104,7 +104,7 @@ Status SpeedTester::Step(std::span<const SequenceId> forks, size_t tokens) {
   return OkStatus();
 }
 
-Status SpeedTester::RunForks(const Test& test,
+Status SpeedTester::RunForks(const SpeedTest& test,
                              std::span<const SequenceId> forks) {
   if (!test.decode) return Step(forks, test.tokens);
   for (size_t i = 0; i < test.tokens; ++i) {
@@ -114,7 +114,7 @@ Status SpeedTester::RunForks(const Test& test,
 }
 
 // The test on forks of the base, which have taken `skip` tokens more before.
-Result<Elapsed> SpeedTester::Repeat(const Test& test, size_t skip) {
+Result<Elapsed> SpeedTester::Repeat(const SpeedTest& test, size_t skip) {
   std::vector<SequenceId> forks;
   for (const SequenceId id : base_) {
     SLM_ASSIGN_OR_RETURN(const SequenceId fork, session_.Fork(id));
@@ -133,7 +133,8 @@ Result<Elapsed> SpeedTester::Repeat(const Test& test, size_t skip) {
   return elapsed;
 }
 
-Result<ProfiledRun> SpeedTester::RepeatProfiled(const Test& test, size_t skip) {
+Result<ProfiledRun> SpeedTester::RepeatProfiled(const SpeedTest& test,
+                                                size_t skip) {
   ProfiledRun run;
   profile_ = &run.profile;
   const Result<Elapsed> elapsed = Repeat(test, skip);
@@ -146,12 +147,12 @@ Result<ProfiledRun> SpeedTester::RepeatProfiled(const Test& test, size_t skip) {
 // Counts the work on the way. A decode is counted at its first and its last
 // token: what attention reads grows by the same from one to the next (but where
 // a window fills up between them).
-Result<Work> SpeedTester::WarmUp(const Test& test) {
+Result<Work> SpeedTester::WarmUp(const SpeedTest& test) {
   if (!test.decode) {
     SLM_ASSIGN_OR_RETURN(const ProfiledRun run, RepeatProfiled(test));
     return run.profile.Total();
   }
-  Test one = test;
+  SpeedTest one = test;
   one.tokens = 1;
   SLM_ASSIGN_OR_RETURN(const ProfiledRun last,
                        RepeatProfiled(one, test.tokens - 1));
@@ -166,7 +167,7 @@ Status SpeedTester::FirstToken() {
   return status;
 }
 
-Result<TestResult> SpeedTester::Run(const Test& test, size_t repetitions,
+Result<TestResult> SpeedTester::Run(const SpeedTest& test, size_t repetitions,
                                     bool profile) {
   SLM_RETURN_IF_ERROR(Fill(test).In(test.Name()));
   TestResult result;

@@ -28,7 +28,7 @@ struct ProfiledRun {
 };
 
 struct TestResult {
-  Test test;
+  SpeedTest test;
   std::vector<Elapsed> repetitions;
   Work work;  // the least that one repetition has to do
   std::optional<ProfiledRun> profiled;
@@ -54,15 +54,16 @@ class SpeedTester {
   Status FirstToken();
   // A warm-up, then `repetitions` of the test, then if wished one more with a
   // profile.
-  Result<TestResult> Run(const Test& test, size_t repetitions, bool profile);
+  Result<TestResult> Run(const SpeedTest& test, size_t repetitions,
+                         bool profile);
 
  private:
-  Status Fill(const Test& test);
+  Status Fill(const SpeedTest& test);
   Status FillOne(SequenceId id, size_t depth);
-  Result<Elapsed> Repeat(const Test& test, size_t skip = 0);
-  Status RunForks(const Test& test, std::span<const SequenceId> forks);
-  Result<Work> WarmUp(const Test& test);
-  Result<ProfiledRun> RepeatProfiled(const Test& test, size_t skip = 0);
+  Result<Elapsed> Repeat(const SpeedTest& test, size_t skip = 0);
+  Status RunForks(const SpeedTest& test, std::span<const SequenceId> forks);
+  Result<Work> WarmUp(const SpeedTest& test);
+  Result<ProfiledRun> RepeatProfiled(const SpeedTest& test, size_t skip = 0);
   Status Step(std::span<const SequenceId> forks, size_t tokens);
   std::span<const int32_t> RandomIds(size_t count);
 

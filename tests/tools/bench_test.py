@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""slm-bench as a user or a script calls it, on the tiny model.
+
+usage: bench_test.py SLM_BENCH tests/data/tiny-model SHARED_DIR
+"""
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+BENCH, MODEL, SHARED = (os.path.abspath(p) for p in sys.argv[1:4])
+# The model as tests/make_tiny_model.py has it.
+LAYERS, D, H, K, E, F, BLOCK, CONTEXT = 2, 64, 4, 2, 16, 32, 32, 256
+VOCAB = json.loads((pathlib.Path(MODEL) / "genai_config.json").read_text(
+    encoding="utf-8"))["model"]["vocab_size"]
+# Weights [N, K] of a token's products, without the language model head.
+PER_LAYER = D * (H + 2 * K) * E + H * E * D + 3 * D * F
+BYTES_PER_WEIGHT = 0.5 + 4 / BLOCK  # nibble, float scale a block
+
+
+def bench(*args, env=None):
+    return subprocess.run([BENCH, *args], timeout=60, capture_output=True,
+                          encoding="utf-8", env=env)
+
+
+def report(*args, env=None):
+    done = bench(MODEL, "-r", "2", "-o", "json", *args, env=env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class SlmBench(unittest.TestCase):
+    def test_json_has_what_peers_reads(self):
+        out = report("-p", "8", "-n", "4", "-t", "2")
+        self.assertEqual([t["name"] for t in out["tests"]], ["pp8", "tg4"])
+        for value in [out["load_ms"], out["ttft_ms"], out["peak_rss_mib"],
+                      *(t["tok_per_s"] for t in out["tests"])]:
+            self.assertGreater(value, 0)
+        self.assertGreaterEqual(out["ttft_ms"], out["load_ms"])
+
+    def test_peers_itself(self):
+        peers = pathlib.Path(SHARED) / "bench" / "peers.py"
+        if not peers.exists():
+            self.assertNotIn("CI", os.environ, f"{peers} is absent")
+            self.skipTest(f"no {peers}")
+        done = subprocess.run(
+            [sys.executable, peers, MODEL, "--slm-bench", BENCH, "--no-ort",
+             "-r", "1", "-p", "8", "-n", "4"], capture_output=True,
+            encoding="utf-8", timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("slm", done.stdout)
+
+    def test_median_best_and_mean_are_of_the_samples(self):
+        test = report("-p", "0", "-n", "4", "-r", "3")["tests"][0]
+        samples = sorted(test["samples"])
+        self.assertEqual(len(samples), 3)
+        for key, value in (("tok_per_s", samples[1]), ("best", samples[2]),
+                           ("mean", sum(samples) / 3)):
+            self.assertAlmostEqual(test[key], value, delta=0.02, msg=key)
+
+    def test_work_is_what_the_shapes_say(self):
+        out = report("-p", "8", "-n", "5", "-d", "0,10", "-b", "1,3")
+        tests = {t["name"]: t for t in out["tests"]}
+        for batch, suffix in ((1, ""), (3, "x3")):
+            for depth, at in ((0, ""), (10, "@d10")):
+                pp, tg = tests[f"pp8{at}{suffix}"], tests[f"tg5{at}{suffix}"]
+                body, head = LAYERS * PER_LAYER, VOCAB * D
+                self.assertEqual(pp["product_macs"],
+                                 batch * (8 * body + head))
+                self.assertEqual(tg["product_macs"],
+                                 batch * 5 * (body + head))
+                seen = [depth + i + 1 for i in range(8)]
+                self.assertEqual(pp["attention_macs"],
+                                 batch * LAYERS * 2 * H * E * sum(seen))
+                row = LAYERS * 2 * K * E * 2  # keys and values, float16
+                self.assertEqual(pp["kv_bytes"], batch * row * (depth + 8))
+                self.assertEqual(tg["kv_bytes"], batch * row * sum(seen[:5]))
+                # Norms and the gathered rows of the embedding on top.
+                weights = (body + head) * BYTES_PER_WEIGHT
+                small = (2 * LAYERS + 1) * D * 4
+                self.assertEqual(pp["weight_bytes"],
+                                 weights + small + batch * 8 * D * 4)
+                self.assertEqual(tg["weight_bytes"],
+                                 5 * (weights + small + batch * D * 4))
+
+    def test_profile_sums_to_a_hundred_percent(self):
+        for test in report("-p", "8", "-n", "4", "--profile")["tests"]:
+            rows = test["profile"]
+            self.assertAlmostEqual(sum(r["percent"] for r in rows), 100,
+                                   delta=0.001 * len(rows))
+            ops = {r["op"] for r in rows}
+            self.assertLessEqual({"MatMulNBits", "GroupQueryAttention",
+                                  "(greedy choice)", "(other)"}, ops)
+            # No row twice, no time below zero.
+            self.assertEqual(len(rows), len({(r["op"], r["shape"])
+                                             for r in rows}))
+            self.assertTrue(all(r["ms"] >= 0 for r in rows), rows)
+
+    def test_every_format_has_the_tests(self):
+        for form in ("text", "md"):
+            done = bench(MODEL, "-p", "8", "-n", "4", "-r", "1", "-o", form,
+                         "--profile")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            for word in ("pp8", "tg4", "GB/s", "machine limits", "(other)"):
+                self.assertIn(word, done.stdout)
+        done = bench(MODEL, "-p", "8", "-n", "4", "-r", "1", "-o", "csv")
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        self.assertEqual([r["test"] for r in rows], ["pp8", "tg4"])
+        self.assertGreater(float(rows[0]["tok_per_s"]), 0)
+
+    def test_target_is_honoured_or_refused(self):
+        env = dict(os.environ, SLM_TARGET="SSE9")
+        self.assertEqual(bench(MODEL, env=env).returncode, 6)
+        names = bench(MODEL, env=env).stderr.split("usable: ")[1].split(", ")
+        last = names[-1].strip()
+        env["SLM_TARGET"] = last
+        slow = report("-p", "8", "-n", "0", env=env)
+        self.assertEqual(slow["target"], last)
+
+    def test_exit_codes(self):
+        for code, *args in ((0, "--help"), (0, "--version"), (2,),
+                            (2, MODEL, "-p", "x"), (3, "no-such-folder"),
+                            (7, MODEL, "-p", str(CONTEXT + 1))):
+            done = bench(*args)
+            self.assertEqual(done.returncode, code, done.stderr)
+            if code:
+                self.assertEqual(done.stdout, "")
+                self.assertTrue(done.stderr.startswith("slm-bench: error: "))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
