@@ -13,8 +13,8 @@
 #include "runtime/core/utf8.h"
 #include "runtime/generate.h"
 #include "runtime/include/slm/slm.h"
+#include "runtime/memory_plan.h"
 #include "runtime/model.h"
-#include "runtime/plan/rows.h"
 
 struct slm_model {
   std::unique_ptr<slm::Model> model;
@@ -96,14 +96,6 @@ slm::DType KvType(slm_kv kv) {
                              : slm::DType::kF32;
 }
 
-size_t KvPageBytes(const slm::Plan& plan, slm::DType dtype) {
-  size_t bytes = 0;
-  for (const slm::KvSlot& slot : plan.kv_slots) {
-    bytes += slm::KvFormat{dtype, slot.kv_heads, slot.head_size}.PageBytes();
-  }
-  return bytes;
-}
-
 double Mib(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 // Weights, KV cache at full context and scratch against the caller's limit.
@@ -111,13 +103,9 @@ Status CheckMemory(const slm::Model& model, const slm_chat_params& params,
                    size_t context) {
   if (params.max_memory == 0 || !model.plan().ragged) return slm::OkStatus();
   const slm::Plan& plan = model.plan();
-  const size_t kv =
-      KvPageBytes(plan, KvType(params.kv)) *
-      slm::CeilDiv(context, slm::KvFormat::kPageTokens);
-  SLM_ASSIGN_OR_RETURN(
-      const size_t scratch,
-      slm::ActivationBytesFor(plan, plan.graph->inputs,
-                              std::min<size_t>(512, context)));
+  const size_t kv = slm::KvBytesFor(plan, KvType(params.kv), context);
+  SLM_ASSIGN_OR_RETURN(const size_t scratch,
+                       slm::ScratchBytesFor(plan, context));
   const size_t weights = model.WeightBytes();
   const size_t total = weights + kv + scratch;
   if (total <= params.max_memory) return slm::OkStatus();
@@ -281,7 +269,17 @@ void slm_model_get_info(const slm_model* model, slm_model_info* info) {
   info->vocab_size = m.decoder().vocab_size;
   info->weight_bytes = m.WeightBytes();
   info->kv_bytes_per_token =
-      KvPageBytes(m.plan(), slm::DType::kF32) / slm::KvFormat::kPageTokens;
+      slm::KvBytesFor(m.plan(), slm::DType::kF32, slm::KvFormat::kPageTokens) /
+      slm::KvFormat::kPageTokens;
+}
+
+slm_status slm_model_memory(const slm_model* model, char* buffer,
+                            size_t capacity, size_t* size, slm_error* error) {
+  return Guard(error, [&]() -> Status {
+    SLM_ASSIGN_OR_RETURN(const std::string text,
+                         slm::DescribeMemory(*model->model));
+    return CopyText(text, buffer, capacity, size);
+  });
 }
 
 void slm_chat_params_init(slm_chat_params* params) { InitStruct(params); }

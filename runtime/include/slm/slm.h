@@ -94,6 +94,12 @@ typedef struct slm_model_info {
 } slm_model_info;
 
 SLM_API void slm_model_get_info(const slm_model* model, slm_model_info* info);
+/* The memory plan for a reader: lines for the weights, the KV cache in each
+ * type at full context, and scratch. Allocates none of it. As slm_chat_prompt.
+ */
+SLM_API slm_status slm_model_memory(const slm_model* model, char* buffer,
+                                    size_t capacity, size_t* size,
+                                    slm_error* error);
 
 /* ---- chat ----------------------------------------------------------------*/
 
