@@ -150,7 +150,10 @@ slm::GenerateOptions OptionsOf(const slm_sampling& s, const slm_chat& chat,
   }
   for (size_t i = 0; i < s.stop_count; ++i) o.stop.push_back(s.stop[i]);
   o.ngram.ngram_size = s.ngram_size;
+  o.ngram.chained_lookup = s.ngram_size > 0 && s.ngram_chained_lookup != 0;
   o.ngram.max_draft_tokens = s.max_draft_tokens;
+  o.ngram.min_adaptive_k = s.min_adaptive_k;
+  o.ngram.cooldown = s.draft_cooldown != 0;
   o.seed = slm::RandomSeed();
   return o;
 }
@@ -371,9 +374,13 @@ void slm_sampling_init(const slm_model* model, slm_sampling* sampling) {
   sampling->early_stopping = search.early_stopping.value;
   sampling->seed = search.random_seed.value;
   sampling->top_logprobs = -1;
-  sampling->ngram_size = static_cast<int32_t>(config.speculative.ngram_size);
+  const slm::SpeculativeConfig& speculative = config.speculative;
+  sampling->ngram_size = static_cast<int32_t>(speculative.ngram_size);
+  sampling->ngram_chained_lookup = speculative.ngram_chained_lookup;
   sampling->max_draft_tokens =
-      static_cast<int32_t>(config.speculative.max_draft_tokens);
+      static_cast<int32_t>(speculative.max_draft_tokens);
+  sampling->min_adaptive_k = static_cast<int32_t>(speculative.min_adaptive_k);
+  sampling->draft_cooldown = speculative.cooldown;
 }
 
 slm_status slm_chat_start(slm_chat* chat, const slm_sampling* sampling,

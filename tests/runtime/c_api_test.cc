@@ -395,6 +395,8 @@ TEST_F(CApi, OptionsReachTheSearch) {
   sampling_.ignore_eos = 1;
   sampling_.ngram_size = 3;
   sampling_.max_draft_tokens = 8;
+  sampling_.ngram_chained_lookup = 1;
+  sampling_.draft_cooldown = 1;
   const std::string looped = Answer(&finish);
   EXPECT_EQ(finish, SLM_FINISH_LENGTH);
   EXPECT_EQ(looped.substr(0, std::strlen(kSentence)), kSentence);

@@ -1,5 +1,6 @@
 slm_test(search_test
-  SOURCES runtime/beam_test.cc runtime/logits_test.cc runtime/sampler_test.cc
+  SOURCES runtime/beam_test.cc runtime/draft_length_test.cc
+          runtime/logits_test.cc runtime/sampler_test.cc
           runtime/search_golden_test.cc runtime/search_options_test.cc
           runtime/search_test.cc runtime/stop_test.cc
   LINKS slm_search)
