@@ -19,17 +19,6 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Rows that a kernel holds: two accumulators each, of 32 registers or 16.
-inline constexpr size_t kMaxRows =
-    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
-
-// Rows of the kernel call that starts with `left` rows to go: 8, 4, 2 or 1.
-HWY_INLINE size_t RowsAtOnce(size_t left) {
-  size_t rows = kMaxRows;
-  while (rows > left) rows /= 2;
-  return rows;
-}
-
 // Packs rows [begin, end) of a; both are multiples of 8 or m.
 void PackRows(const QGemmArgs& g, size_t begin, size_t end) {
   const BlockQuantMatrix& b = *g.b;
