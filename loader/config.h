@@ -89,10 +89,10 @@ struct DecoderConfig {
 };
 
 struct SpeculativeConfig {
-  int64_t max_draft_tokens = 4;
+  int64_t max_draft_tokens = 4;  // where min_adaptive_k is 0
   int64_t ngram_size = 0;  // 0: off
   bool ngram_chained_lookup = false;
-  int64_t min_adaptive_k = 0;
+  int64_t min_adaptive_k = 0;  // 0: off; the least drafts of a step
   bool cooldown = false;
 };
 

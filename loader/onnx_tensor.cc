@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "loader/onnx_tensor.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -52,6 +53,18 @@ bool CopyField(const Field& field, const TensorView& view, size_t count) {
   return true;
 }
 
+// Kernels count and compare bools as bytes 0 and 1; a file may hold any byte.
+bool IsNormalBool(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) {
+    return c == 0 || c == 1;
+  });
+}
+
+void NormalizeBool(const TensorView& view) {
+  uint8_t* bytes = static_cast<uint8_t*>(view.data);
+  for (size_t i = 0; i < view.Bytes(); ++i) bytes[i] = bytes[i] != 0;
+}
+
 }  // namespace
 
 Result<std::string_view> TensorReader::DataFile(const std::string& location) {
@@ -75,12 +88,14 @@ Result<TensorView> TensorReader::Place(std::string_view bytes, TensorView view,
   const size_t align = std::max(1, Info(view.dtype).bits / 8);
   const bool aligned =
       reinterpret_cast<uintptr_t>(bytes.data()) % align == 0;
-  if (lives_on && aligned) {
+  const bool normal = view.dtype != DType::kBool || IsNormalBool(bytes);
+  if (lives_on && aligned && normal) {
     view.data = const_cast<char*>(bytes.data());
     return view;
   }
   SLM_ASSIGN_OR_RETURN(view.data, storage_->Allocate(bytes.size(), "a tensor"));
   if (!bytes.empty()) std::memcpy(view.data, bytes.data(), bytes.size());
+  if (!normal) NormalizeBool(view);
   return view;
 }
 
@@ -112,12 +127,12 @@ Result<TensorView> TensorReader::External(const onnx::TensorProto& proto,
     SLM_ASSIGN_OR_RETURN(file, DataFile(location));
   }
   const size_t size = length ? *length : view.Bytes();
-  const auto end = CheckedAdd(*offset, size);
-  if (!end || *end > file.size()) {
+  const size_t end = CheckedAdd(*offset, size).value_or(SIZE_MAX);
+  if (end > file.size()) {
     return Invalid(
         "needs bytes %zu..%zu of \"%s\", which has %zu; the download is "
         "probably incomplete",
-        *offset, *offset + size, Printable(location).c_str(), file.size());
+        *offset, end, Printable(location).c_str(), file.size());
   }
   return Place(file.substr(*offset, size), view, /*lives_on=*/true);
 }
@@ -156,8 +171,10 @@ Result<TensorView> TensorReader::Typed(const onnx::TensorProto& proto,
     case DType::kF16: case DType::kBF16: case DType::kU16: case DType::kI16:
       good = CopyField<uint16_t>(proto.int32_data(), view, count);
       break;
-    case DType::kI8: case DType::kU8: case DType::kBool: case DType::kI4:
-    case DType::kU4:
+    case DType::kBool:
+      good = CopyField<bool>(proto.int32_data(), view, count);
+      break;
+    case DType::kI8: case DType::kU8: case DType::kI4: case DType::kU4:
       good = CopyField<uint8_t>(proto.int32_data(), view, packed);
       break;
   }

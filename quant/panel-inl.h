@@ -33,6 +33,17 @@ using VF32 = hn::Vec<DF32>;
 // SVE and RVV are not built: arrays of vectors need a known size.
 inline constexpr size_t kLanes = hn::MaxLanes(DU32());
 
+// Rows that a kernel holds: two accumulators each, of 32 registers or 16.
+inline constexpr size_t kMaxRows =
+    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
+
+// Rows of the kernel call that starts with `left` rows to go: 8, 4, 2 or 1.
+HWY_INLINE size_t RowsAtOnce(size_t left) {
+  size_t rows = kMaxRows;
+  while (rows > left) rows /= 2;
+  return rows;
+}
+
 HWY_INLINE VU32 LoadWords(const uint32_t* p) { return hn::Load(DU32(), p); }
 HWY_INLINE VF32 LoadFloats(const uint32_t* p) {
   return hn::BitCast(DF32(), hn::Load(DU32(), p));

@@ -25,16 +25,12 @@ namespace {
 // Rows of the kernel call that starts with row `first` of `m`: a step of
 // kQGemmRowStep is cut into as few and as even pieces as kernels of up to
 // `most` rows allow. Packing and product ask alike, in whatever ranges.
-HWY_INLINE size_t RowsAtOnce(size_t first, size_t m, size_t most) {
+HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most) {
   const size_t step_end = (first / kQGemmRowStep + 1) * kQGemmRowStep;
   const size_t left = HWY_MIN(step_end, m) - first;
   const size_t pieces = (left + most - 1) / most;
   return (left + pieces - 1) / pieces;
 }
-
-// FloatKernel holds two accumulators a row.
-inline constexpr size_t kFloatRows =
-    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
 
 template <Dot kDot, int kBits>
 void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
@@ -49,7 +45,7 @@ void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
     return;
   }
   for (size_t first = begin; first < end;) {
-    const size_t rows = RowsAtOnce(first, g.m, Int8Shape<kDot>::kRows);
+    const size_t rows = RowsOfCall(first, g.m, Int8Shape<kDot>::kRows);
     for (size_t r = 0; r < rows; ++r) {
       const PanelOrder to = {g.a_words + first * blocks * (bs / 4), rows, r};
       QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
@@ -68,7 +64,7 @@ void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
     return PackInt8Rows<kDot, 2>(g, begin, end);
   }
   for (size_t first = begin; first < end;) {
-    const size_t rows = RowsAtOnce(first, g.m, kFloatRows);
+    const size_t rows = RowsOfCall(first, g.m, kMaxRows);
     for (size_t r = 0; r < rows; ++r) {
       PackFloatRow(g.a + (first + r) * g.lda, *g.b, rows, r, g, first);
     }
@@ -137,7 +133,7 @@ HWY_INLINE void StoreRows(const QGemmArgs& g, size_t row, size_t rows,
 template <Dot kDot, int kBits, bool kInt8, bool kHasZp>
 void Tiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
   const BlockQuantMatrix& b = *g.b;
-  constexpr size_t kRows = kInt8 ? Int8Shape<kDot>::kRows : kFloatRows;
+  constexpr size_t kRows = kInt8 ? Int8Shape<kDot>::kRows : kMaxRows;
   const size_t chunk = QGemmChunkBlocks(b), part = QGemmRowBlock(b, g.m);
   for (size_t m0 = 0; m0 < g.m; m0 += part) {
     const size_t m1 = std::min(g.m, m0 + part);
@@ -149,7 +145,7 @@ void Tiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
         const PanelChunk p =
             PrepareChunk<kDot, kBits, kInt8>(b, n0, columns, block, count, w);
         for (size_t m = m0; m < m1;) {
-          const size_t rows = RowsAtOnce(m, g.m, kRows);
+          const size_t rows = RowsOfCall(m, g.m, kRows);
           uint32_t* acc = w.acc + (m - m0) * kQGemmColumns;
           if (block == 0) {
             std::memset(acc, 0, rows * kQGemmColumns * sizeof *acc);

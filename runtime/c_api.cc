@@ -13,8 +13,8 @@
 #include "runtime/core/utf8.h"
 #include "runtime/generate.h"
 #include "runtime/include/slm/slm.h"
+#include "runtime/memory_plan.h"
 #include "runtime/model.h"
-#include "runtime/plan/rows.h"
 
 struct slm_model {
   std::unique_ptr<slm::Model> model;
@@ -96,14 +96,6 @@ slm::DType KvType(slm_kv kv) {
                              : slm::DType::kF32;
 }
 
-size_t KvPageBytes(const slm::Plan& plan, slm::DType dtype) {
-  size_t bytes = 0;
-  for (const slm::KvSlot& slot : plan.kv_slots) {
-    bytes += slm::KvFormat{dtype, slot.kv_heads, slot.head_size}.PageBytes();
-  }
-  return bytes;
-}
-
 double Mib(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 // Weights, KV cache at full context and scratch against the caller's limit.
@@ -111,13 +103,9 @@ Status CheckMemory(const slm::Model& model, const slm_chat_params& params,
                    size_t context) {
   if (params.max_memory == 0 || !model.plan().ragged) return slm::OkStatus();
   const slm::Plan& plan = model.plan();
-  const size_t kv =
-      KvPageBytes(plan, KvType(params.kv)) *
-      slm::CeilDiv(context, slm::KvFormat::kPageTokens);
-  SLM_ASSIGN_OR_RETURN(
-      const size_t scratch,
-      slm::ActivationBytesFor(plan, plan.graph->inputs,
-                              std::min<size_t>(512, context)));
+  const size_t kv = slm::KvBytesFor(plan, KvType(params.kv), context);
+  SLM_ASSIGN_OR_RETURN(const size_t scratch,
+                       slm::ScratchBytesFor(plan, context));
   const size_t weights = model.WeightBytes();
   const size_t total = weights + kv + scratch;
   if (total <= params.max_memory) return slm::OkStatus();
@@ -162,7 +150,10 @@ slm::GenerateOptions OptionsOf(const slm_sampling& s, const slm_chat& chat,
   }
   for (size_t i = 0; i < s.stop_count; ++i) o.stop.push_back(s.stop[i]);
   o.ngram.ngram_size = s.ngram_size;
+  o.ngram.chained_lookup = s.ngram_size > 0 && s.ngram_chained_lookup != 0;
   o.ngram.max_draft_tokens = s.max_draft_tokens;
+  o.ngram.min_adaptive_k = s.min_adaptive_k;
+  o.ngram.cooldown = s.draft_cooldown != 0;
   o.seed = slm::RandomSeed();
   return o;
 }
@@ -281,7 +272,17 @@ void slm_model_get_info(const slm_model* model, slm_model_info* info) {
   info->vocab_size = m.decoder().vocab_size;
   info->weight_bytes = m.WeightBytes();
   info->kv_bytes_per_token =
-      KvPageBytes(m.plan(), slm::DType::kF32) / slm::KvFormat::kPageTokens;
+      slm::KvBytesFor(m.plan(), slm::DType::kF32, slm::KvFormat::kPageTokens) /
+      slm::KvFormat::kPageTokens;
+}
+
+slm_status slm_model_memory(const slm_model* model, char* buffer,
+                            size_t capacity, size_t* size, slm_error* error) {
+  return Guard(error, [&]() -> Status {
+    SLM_ASSIGN_OR_RETURN(const std::string text,
+                         slm::DescribeMemory(*model->model));
+    return CopyText(text, buffer, capacity, size);
+  });
 }
 
 void slm_chat_params_init(slm_chat_params* params) { InitStruct(params); }
@@ -373,9 +374,13 @@ void slm_sampling_init(const slm_model* model, slm_sampling* sampling) {
   sampling->early_stopping = search.early_stopping.value;
   sampling->seed = search.random_seed.value;
   sampling->top_logprobs = -1;
-  sampling->ngram_size = static_cast<int32_t>(config.speculative.ngram_size);
+  const slm::SpeculativeConfig& speculative = config.speculative;
+  sampling->ngram_size = static_cast<int32_t>(speculative.ngram_size);
+  sampling->ngram_chained_lookup = speculative.ngram_chained_lookup;
   sampling->max_draft_tokens =
-      static_cast<int32_t>(config.speculative.max_draft_tokens);
+      static_cast<int32_t>(speculative.max_draft_tokens);
+  sampling->min_adaptive_k = static_cast<int32_t>(speculative.min_adaptive_k);
+  sampling->draft_cooldown = speculative.cooldown;
 }
 
 slm_status slm_chat_start(slm_chat* chat, const slm_sampling* sampling,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/beam.h"
+#include "runtime/core/clock.h"
 
 namespace slm {
 namespace {
@@ -54,6 +55,7 @@ Status Generator::Start(std::span<const int32_t> prompt,
   prompt_.assign(prompt.begin(), prompt.end());
   prompt_done_ = kept;
   search_.emplace(std::move(search));
+  draft_length_.emplace(options.ngram);
   stop_ = std::move(stop);
   stream_.emplace(*tokenizer_, options.skip_special_tokens);
   stats_ = {};
@@ -109,9 +111,11 @@ Result<GenerateStep> Generator::Decode() {
 // not have chosen itself is rewound.
 Status Generator::Speculate(GenerateStep* step) {
   const size_t base = session_->Tokens(sequence_).size();
+  const double start = MonotonicSeconds();
   const size_t room = search_->room();
   ProposeDrafts(options_.ngram, search_->history().tokens(),
-                room > 0 ? room - 1 : 0, &drafts_);
+                std::min(draft_length_->Next(), room > 0 ? room - 1 : 0),
+                &drafts_);
   std::vector<int32_t> run = {pending_};
   run.insert(run.end(), drafts_.begin(), drafts_.end());
   const Session::Item item{sequence_, run, LogitsFor::kAll};
@@ -126,6 +130,9 @@ Status Generator::Speculate(GenerateStep* step) {
   SLM_RETURN_IF_ERROR(session_->Rewind(sequence_, base + chosen.size()));
   stats_.draft_tokens += drafts_.size();
   stats_.accepted_tokens += chosen.size() - 1;
+  draft_length_->Record({.proposed = drafts_.size(),
+                         .accepted = chosen.size() - 1,
+                         .seconds = MonotonicSeconds() - start});
   Take(chosen, step);
   return OkStatus();
 }

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/draft_length.h"
 #include "runtime/logprobs.h"
-#include "runtime/ngram.h"
 #include "runtime/search.h"
 #include "runtime/session.h"
 #include "runtime/stop.h"
@@ -79,6 +79,7 @@ class Generator {
   std::vector<int32_t> prompt_;
   size_t prompt_done_ = 0;
   std::optional<Search> search_;
+  std::optional<DraftLength> draft_length_;
   std::optional<TokenStream> stream_;
   StopMatcher stop_;
   GenerateStats stats_;

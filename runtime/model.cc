@@ -70,6 +70,19 @@ Status CheckIsDecoder(const Graph& graph, const DecoderNames& names) {
   return OkStatus();
 }
 
+Status CheckSeparateCaches(const ModelFolder& folder) {
+  const DecoderConfig& decoder = folder.config.decoder;
+  const bool in = !decoder.inputs.past_names.empty();
+  if (!in && decoder.outputs.present_names.empty()) return OkStatus();
+  return Invalid("%s: %s = \"%s\": keys and values in one tensor (gpt2) are "
+                 "not supported; export them as tensors of their own",
+                 Printable(folder.config_path, 400).c_str(),
+                 in ? "past_names" : "present_names",
+                 Printable(in ? decoder.inputs.past_names
+                              : decoder.outputs.present_names)
+                     .c_str());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
@@ -89,11 +102,7 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
   decoder.hidden_size = static_cast<size_t>(config.decoder.hidden_size);
   decoder.conv_cache_size =
       static_cast<size_t>(config.decoder.conv_cache_size);
-  if (!config.decoder.inputs.past_names.empty()) {
-    return Invalid("%s: past_names: keys and values in one tensor (gpt2) are "
-                   "not supported",
-                   Printable(model->folder_.config_path, 400).c_str());
-  }
+  SLM_RETURN_IF_ERROR(CheckSeparateCaches(model->folder_));
   decoder.rope_recompute_at =
       static_cast<size_t>(config.architecture.reprefill_length);
 

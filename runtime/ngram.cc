@@ -34,6 +34,10 @@ Status Validate(const NgramOptions& o) {
     return Usage("max_draft_tokens is %" PRId64 ", must be 1..%" PRId64,
                  o.max_draft_tokens, kMaxDraftTokens);
   }
+  if (o.min_adaptive_k < 0 || o.min_adaptive_k > kMaxDraftTokens) {
+    return Usage("min_adaptive_k is %" PRId64 ", must be 0..%" PRId64,
+                 o.min_adaptive_k, kMaxDraftTokens);
+  }
   if (o.chained_lookup && o.ngram_size == 0) {
     return Usage(
         "ngram_chained_lookup is true, but ngram_size is 0 (off); set it");
@@ -44,7 +48,6 @@ Status Validate(const NgramOptions& o) {
 void ProposeDrafts(const NgramOptions& options, std::span<const int32_t> tokens,
                    size_t limit, std::vector<int32_t>* drafts) {
   drafts->clear();
-  limit = std::min(limit, static_cast<size_t>(options.max_draft_tokens));
   if (options.ngram_size < 2 || limit == 0) return;
   const size_t key_size = static_cast<size_t>(options.ngram_size - 1);
   if (tokens.size() < key_size) return;

@@ -15,7 +15,9 @@ namespace slm {
 struct NgramOptions {
   int64_t ngram_size = 0;  // 0: off; N: the last N - 1 tokens are looked up
   bool chained_lookup = false;
-  int64_t max_draft_tokens = 4;
+  int64_t max_draft_tokens = 4;  // of a step, where min_adaptive_k is 0
+  int64_t min_adaptive_k = 0;    // draft_length.h
+  bool cooldown = false;         // draft_length.h
 };
 
 inline constexpr int64_t kMaxNgramSize = 16;
@@ -23,9 +25,8 @@ inline constexpr int64_t kMaxDraftTokens = 16;
 
 Status Validate(const NgramOptions& options);
 
-// Sets *drafts to at most min(limit, max_draft_tokens) tokens that are likely
-// to follow `tokens`: those that followed the latest earlier occurrence of
-// their last N - 1. With chained_lookup each draft is looked up anew as if the
+// Sets *drafts to at most `limit` tokens that are likely to follow `tokens`: those
+// that followed the latest earlier occurrence of their last N - 1. With chained_lookup each draft is looked up anew as if the
 // drafts before it were part of the text, still in `tokens` only.
 //
 // Stateless: a backward scan that rejects nearly every position at one compare

@@ -17,16 +17,6 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// 32 vector registers hold 8 rows, 16 hold 4 x 2 vectors.
-inline constexpr size_t kGemmRows =
-    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
-
-HWY_INLINE size_t GemmRowsAtOnce(size_t left) {
-  size_t rows = kGemmRows;
-  while (rows > left) rows /= 2;
-  return rows;
-}
-
 // Rows that share a panel: they stay in 1 MiB of cache.
 HWY_INLINE size_t RowBlock(size_t k) {
   const size_t rows = (size_t{1} << 18) / (k + 1) / 8 * 8;
@@ -37,11 +27,11 @@ HWY_INLINE size_t RowBlock(size_t k) {
 HWY_INLINE void GemmPanel(const GemmArgs& g, size_t k0, size_t k, size_t m0,
                           size_t m1, GemmWorker& w) {
   for (size_t m = m0; m < m1;) {
-    const size_t rows = GemmRowsAtOnce(m1 - m);
+    const size_t rows = RowsAtOnce(m1 - m);
     const float* a = g.a + m * g.lda + k0;
     uint32_t* acc = w.acc + (m - m0) * kTile;
     if (rows == 8) {
-      if constexpr (kGemmRows == 8) GemmRows<8>(w.panel, a, g.lda, k, acc);
+      if constexpr (kMaxRows == 8) GemmRows<8>(w.panel, a, g.lda, k, acc);
     } else if (rows == 4) {
       GemmRows<4>(w.panel, a, g.lda, k, acc);
     } else if (rows == 2) {

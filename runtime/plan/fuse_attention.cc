@@ -27,13 +27,6 @@ constexpr const char* kCopied[] = {
     "softcap",            "do_rotary",         "rotary_interleaved",
     "local_window_size",  "smooth_softmax",    "qk_norm_epsilon"};
 
-Attribute IntAttribute(const char* name, int64_t value) {
-  Attribute a;
-  a.name = name;
-  a.i = value;
-  return a;
-}
-
 // A switch between two rope caches by the total length.
 struct RopeSwitch {
   ValueId short_cache = kNoValue, long_cache = kNoValue;

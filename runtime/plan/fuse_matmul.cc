@@ -9,13 +9,6 @@
 namespace slm {
 namespace {
 
-Attribute IntAttribute(const char* name, int64_t value) {
-  Attribute a;
-  a.name = name;
-  a.i = value;
-  return a;
-}
-
 int64_t IntOf(const Node& node, const char* name, int64_t fallback) {
   const Attribute* a = node.Find(name);
   return a ? a->i : fallback;
@@ -23,10 +16,6 @@ int64_t IntOf(const Node& node, const char* name, int64_t fallback) {
 
 const TensorView* ConstantOf(const Graph& graph, ValueId id) {
   return graph.IsConstant(id) ? &*graph.values[id].constant : nullptr;
-}
-
-bool IsOp(const Node* node, const char* type) {
-  return node && node->domain.empty() && node->type == type;
 }
 
 // Transpose of a matrix.

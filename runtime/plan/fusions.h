@@ -41,6 +41,18 @@ struct Fusion {
   Status (*apply)(FusionContext* context);
 };
 
+inline Attribute IntAttribute(const char* name, int64_t value) {
+  Attribute a;
+  a.name = name;
+  a.i = value;
+  return a;
+}
+
+// An operator of ONNX's own domain; nullptr is none.
+inline bool IsOp(const Node* node, const char* type) {
+  return node && node->domain.empty() && node->type == type;
+}
+
 // The last step of BuildPlan: finds and parses every operator.
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
 

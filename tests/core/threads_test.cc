@@ -2,6 +2,8 @@
 #include "runtime/core/threads.h"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -36,6 +38,23 @@ TEST(Threads, ManyRunsInARow) {
     });
   }
   EXPECT_EQ(sum.load(), 8000u);
+}
+
+// Both sides spin for some 100 us before they sleep: 2 ms is beyond that.
+TEST(Threads, WorkersAndTheCallerWakeFromSleep) {
+  ThreadPool pool(3);
+  const auto nap = [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  };
+  std::vector<size_t> work(3);
+  for (size_t i = 0; i < 10; ++i) {
+    nap();
+    ParallelFor(pool, 3, 1, [&](size_t begin, size_t, size_t) {
+      if (begin != 0) nap();
+      ++work[begin];
+    });
+    for (const size_t w : work) EXPECT_EQ(w, i + 1);
+  }
 }
 
 }  // namespace

@@ -99,6 +99,49 @@ TEST(BadFixtures, TheGoodOneRuns) {
   EXPECT_FALSE(failure) << failure.message();
 }
 
+bool CopyTinyModel(const std::string& to) {
+  const std::string copy = "mkdir -p '" + to + "' && cp '" + TinyModelPath() +
+                           "'/* '" + to + "' && chmod -R u+w '" + to + "'";
+  return std::system(copy.c_str()) == 0;
+}
+
+bool WriteText(const std::string& path, const std::string& bytes) {
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  if (!file) return false;
+  const bool whole =
+      std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  return std::fclose(file) == 0 && whole;
+}
+
+// The names that ORT-GenAI's builder gives a gpt2.
+TEST(UnsupportedConfig, KeysAndValuesInOneTensorAreNamed) {
+  struct Case {
+    const char *before, *key, *names;
+  };
+  const Case cases[] = {
+      {"\"past_key_names\"", "past_names", "past_%d"},
+      {"\"present_key_names\"", "present_names", "present_%d"},
+  };
+  const std::string folder = testing::TempDir() + "slm_combined_caches";
+  ASSERT_TRUE(CopyTinyModel(folder));
+  const auto config = ReadFile(TinyModelPath() + "/genai_config.json");
+  ASSERT_TRUE(config.ok());
+  for (const Case& c : cases) {
+    std::string text = *config;
+    text.insert(text.find(c.before),
+                Format("\"%s\": \"%s\", ", c.key, c.names));
+    ASSERT_TRUE(WriteText(folder + "/genai_config.json", text));
+    const auto model = Model::Open(folder, ModelOptions());
+    ASSERT_FALSE(model.ok()) << c.key;
+    EXPECT_EQ(model.status().kind(), ErrorKind::kInvalid);
+    const std::string message = model.status().message();
+    for (const char* part : {"genai_config.json", c.key, c.names, "gpt2"}) {
+      EXPECT_NE(message.find(part), std::string::npos) << message;
+    }
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+}
+
 // ---- damaged model.onnx ---------------------------------------------------
 
 class Random {
@@ -150,14 +193,6 @@ std::string Damaged(std::string bytes, uint64_t seed) {
   return bytes;
 }
 
-bool WriteText(const std::string& path, const std::string& bytes) {
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (!file) return false;
-  const bool whole =
-      std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  return std::fclose(file) == 0 && whole;
-}
-
 // What still opens is run, too: most damage hits a name or a number.
 void OpenAndRun(const std::string& folder, size_t* opened) {
   auto model = Model::Open(folder, ModelOptions());
@@ -178,13 +213,9 @@ void OpenAndRun(const std::string& folder, size_t* opened) {
 }
 
 TEST(DamagedModel, IsRefusedOrRuns) {
-  const std::string from = TinyModelPath();
   const std::string to = testing::TempDir() + "slm_damaged_model";
-  const std::string model = from + "/model.onnx";
-  std::string copy = "mkdir -p '" + to + "' && cp '" + from + "'/* '" + to +
-                     "' && chmod -R u+w '" + to + "'";
-  ASSERT_EQ(std::system(copy.c_str()), 0);
-  const auto bytes = ReadFile(model);
+  ASSERT_TRUE(CopyTinyModel(to));
+  const auto bytes = ReadFile(to + "/model.onnx");
   ASSERT_TRUE(bytes.ok());
   const Stopwatch watch;
   size_t opened = 0, count = 0;

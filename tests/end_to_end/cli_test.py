@@ -97,6 +97,19 @@ class SlmRun(unittest.TestCase):
     def test_verbose_leaves_stdout_clean(self):
         self.expect(run(MODEL, "hi", "-v"), SENTENCE + "\n")
 
+    def test_verbose_shows_the_memory_plan_of_slm_inspect(self):
+        plan = call(INSPECT, "memory", MODEL).stdout
+        for word in ("weights", "KV cache", "scratch"):
+            self.assertIn(word, plan)
+        self.assertIn(plan, run(MODEL, "hi", "-v").stderr)
+
+    def test_verbose_shows_the_memory_plan_before_memory_is_refused(self):
+        done = run(MODEL, "hi", "-v", "--max-mem", "1K")
+        self.assertEqual(done.returncode, 5, done.stderr)
+        plan, _, error = done.stderr.rpartition("slm-run: error: ")
+        self.assertIn("KV cache", plan)
+        self.assertIn("limit", error)
+
     def test_limits_and_stops(self):
         self.expect(run(MODEL, "hi", "-n", "3"), "Hello, I\n")
         self.expect(run(MODEL, "hi", "-n", "3", "--strict"), "Hello, I\n", 8)

@@ -2,3 +2,6 @@ slm_test(loader_config_test
   SOURCES loader/folder_test.cc loader/genai_config_test.cc
           loader/hf_config_test.cc loader/tokenizer_config_test.cc
   LINKS slm_loader_config)
+slm_test(loader_onnx_test
+  SOURCES loader/onnx_graph_test.cc
+  LINKS slm_onnx slm_onnx_schema)

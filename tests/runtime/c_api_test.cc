@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -169,6 +172,55 @@ TEST_F(CApi, InfoTellsTheModel) {
   EXPECT_GT(info.weight_bytes, 120000u);
 }
 
+TEST_F(CApi, MemoryIsALineForEachPart) {
+  std::string text;
+  ASSERT_FALSE(api::Memory(model_.get(), &text));
+  for (const char* line : {"weights ", "\nKV cache ", "at 256 tokens in int8",
+                           "\nscratch ", "for 1 new tokens"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  }
+  // A short buffer is filled with what fits; the size is that of the whole.
+  char part[8];
+  size_t size = 0;
+  ASSERT_EQ(slm_model_memory(model_.get(), part, sizeof part, &size, &error_),
+            SLM_OK);
+  EXPECT_EQ(size, text.size());
+  EXPECT_EQ(part, text.substr(0, sizeof part - 1));
+}
+
+TEST(CApiConfig, SpeculationOfTheConfigIsTheDefault) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(testing::TempDir()) / "slm_speculative";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const auto& entry : fs::directory_iterator(TinyModelPath())) {
+    const fs::path to = folder / entry.path().filename();
+    if (to.filename() != "genai_config.json") fs::copy_file(entry.path(), to);
+  }
+  std::ifstream in(TinyModelPath() + "/genai_config.json");
+  std::string config{std::istreambuf_iterator<char>(in), {}};
+  config.insert(config.find("\"search\""),
+                R"("speculative": {"max_draft_tokens": 5, "ngram_size": 3,
+                   "ngram_chained_lookup": true, "min_adaptive_k": 2,
+                   "cooldown": true}, )");
+  std::ofstream(folder / "genai_config.json") << config;
+
+  slm_model_params params;
+  slm_model_params_init(&params);
+  const std::string path = folder.string();
+  params.path = path.c_str();
+  api::ModelPtr model;
+  const api::Failure failure = api::OpenModel(params, &model);
+  ASSERT_FALSE(failure) << failure.message();
+  slm_sampling sampling;
+  slm_sampling_init(model.get(), &sampling);
+  EXPECT_EQ(sampling.max_draft_tokens, 5);
+  EXPECT_EQ(sampling.ngram_size, 3);
+  EXPECT_EQ(sampling.ngram_chained_lookup, 1);
+  EXPECT_EQ(sampling.min_adaptive_k, 2);
+  EXPECT_EQ(sampling.draft_cooldown, 1);
+}
+
 TEST_F(CApi, CallsOutOfOrderAreUsageErrors) {
   slm_event event;
   EXPECT_EQ(Step(&event), SLM_USAGE_ERROR);
@@ -316,7 +368,7 @@ TEST_F(CApi, CancelMayRaceWithSteps) {
       while (steps.load() < i) std::this_thread::yield();
       slm_chat_cancel(chat_.get());
     });
-    slm_event event;
+    slm_event event{};
     slm_status status = SLM_OK;
     while (status == SLM_OK && event.finish == SLM_FINISH_NONE) {
       status = Step(&event);
@@ -395,6 +447,8 @@ TEST_F(CApi, OptionsReachTheSearch) {
   sampling_.ignore_eos = 1;
   sampling_.ngram_size = 3;
   sampling_.max_draft_tokens = 8;
+  sampling_.ngram_chained_lookup = 1;
+  sampling_.draft_cooldown = 1;
   const std::string looped = Answer(&finish);
   EXPECT_EQ(finish, SLM_FINISH_LENGTH);
   EXPECT_EQ(looped.substr(0, std::strlen(kSentence)), kSentence);

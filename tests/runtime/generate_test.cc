@@ -137,6 +137,17 @@ TEST_F(GenerateTest, SpeculationSaysTheSameInFewerSteps) {
   }
 }
 
+TEST_F(GenerateTest, AnAdaptiveDraftSaysTheSame) {
+  options_.search.eos_ids.clear();
+  options_.search.max_length = 200;
+  const Said plain = Say();
+  Renew(model_->decoder());
+  options_.ngram = {.ngram_size = 3, .min_adaptive_k = 1, .cooldown = true};
+  const Said drafted = Say();
+  EXPECT_EQ(drafted, plain);
+  EXPECT_GT(drafted.stats.accepted_tokens, 50u);
+}
+
 TEST_F(GenerateTest, SpeculationStopsAtTheEndTokenAndStopStrings) {
   // The prompt holds the sentence, so that all of it is guessed.
   const auto prompt =

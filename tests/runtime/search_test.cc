@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "runtime/ngram.h"
+#include "runtime/draft_length.h"
 
 namespace slm {
 namespace {
@@ -53,8 +53,11 @@ Tokens Speculative(const SearchOptions& options, const NgramOptions& ngram,
                    const Tokens& prompt, size_t* steps) {
   Search search = Make(options, prompt);
   Tokens chosen, drafts;
+  DraftLength length(ngram);
   for (*steps = 0; search.finish() == Finish::kNone; ++*steps) {
-    ProposeDrafts(ngram, search.history().tokens(), search.room() - 1, &drafts);
+    ProposeDrafts(ngram, search.history().tokens(),
+                  std::min(length.Next(), search.room() - 1), &drafts);
+    const size_t before = chosen.size();
     const auto history = search.history().tokens();
     Tokens text(history.begin(), history.end());
     std::vector<float> rows = Logits(text);
@@ -64,6 +67,9 @@ Tokens Speculative(const SearchOptions& options, const NgramOptions& ngram,
       rows.insert(rows.end(), row.begin(), row.end());
     }
     EXPECT_TRUE(search.Verify(drafts, rows, &chosen).ok());
+    length.Record({.proposed = drafts.size(),
+                   .accepted = chosen.size() - before - 1,
+                   .seconds = 1});
   }
   return chosen;
 }
@@ -84,7 +90,9 @@ TEST(Search, SpeculationChangesNoTextGreedyOrSampled) {
     if (round % 5 == 2) o.min_length = 50;
     NgramOptions ngram{.ngram_size = 2 + round % 3,
                        .chained_lookup = round % 4 == 0,
-                       .max_draft_tokens = 1 + round % 7};
+                       .max_draft_tokens = 1 + round % 7,
+                       .min_adaptive_k = round % 4 == 3 ? 1 + round % 3 : 0,
+                       .cooldown = round % 8 == 5};
     Tokens prompt(5 + random() % 5);
     for (int32_t& t : prompt) t = static_cast<int32_t>(random() % 10);
     const Tokens plain = Plain(o, prompt);
@@ -182,8 +190,7 @@ TEST(Ngram, ProposesWhatFollowedTheLatestOccurrence) {
   for (const Case& c : cases) {
     Tokens drafts = {99};
     ProposeDrafts({.ngram_size = c.size,
-                   .chained_lookup = c.chained,
-                   .max_draft_tokens = 16},
+                   .chained_lookup = c.chained},
                   c.text, c.limit, &drafts);
     EXPECT_EQ(drafts, c.drafts);
   }
@@ -195,6 +202,8 @@ TEST(Ngram, OptionsOutOfRangeAreRefused) {
             "ngram_size is 17, must be 0 or 2..16");
   EXPECT_FALSE(Validate(NgramOptions{.ngram_size = 1}).ok());
   EXPECT_FALSE(Validate(NgramOptions{.max_draft_tokens = 0}).ok());
+  EXPECT_EQ(Validate(NgramOptions{.min_adaptive_k = 17}).message(),
+            "min_adaptive_k is 17, must be 0..16");
   EXPECT_FALSE(Validate(NgramOptions{.chained_lookup = true}).ok());
 }
 

@@ -1,10 +1,12 @@
 slm_test(search_test
-  SOURCES runtime/beam_test.cc runtime/logits_test.cc runtime/sampler_test.cc
+  SOURCES runtime/beam_test.cc runtime/draft_length_test.cc
+          runtime/logits_test.cc runtime/sampler_test.cc
           runtime/search_golden_test.cc runtime/search_options_test.cc
           runtime/search_test.cc runtime/stop_test.cc
   LINKS slm_search)
 slm_test(session_test
-  SOURCES runtime/generate_test.cc runtime/session_test.cc
+  SOURCES runtime/generate_test.cc runtime/long_prompt_test.cc
+          runtime/session_test.cc
   LINKS slm_runtime)
 # slm.h as C99 and slm.hpp as C++17, as they promise.
 set_source_files_properties(runtime/c_api_c99_test.c PROPERTIES

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // graph, plan, ops, memory: what a model is made of.
-#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <set>
 
 #include "loader/onnx_graph.h"
-#include "runtime/model.h"
-#include "runtime/plan/rows.h"
+#include "runtime/memory_plan.h"
 #include "tools/inspect/arguments.h"
 #include "tools/inspect/open.h"
 
@@ -57,42 +55,6 @@ void PrintGraph(const Graph& graph) {
     std::printf("output %s %s\n", NameOf(graph, id).c_str(),
                 Describe(graph.values[id]).c_str());
   }
-}
-
-double Mib(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
-
-// Bytes of keys and values of one token, all layers, by the pages' layout.
-size_t KvBytesPerPage(const Plan& plan, DType dtype) {
-  size_t bytes = 0;
-  for (const KvSlot& slot : plan.kv_slots) {
-    bytes += KvFormat{dtype, slot.kv_heads, slot.head_size}.PageBytes();
-  }
-  return bytes;
-}
-
-Status PrintMemory(const Model& model) {
-  const Plan& plan = model.plan();
-  std::printf("weights   %9.1f MiB (mapped)\n", Mib(model.WeightBytes()));
-  if (!plan.ragged) {
-    std::printf("KV cache  as the graph's own tensors (dense mode: %s)\n",
-                plan.dense_reason.c_str());
-    return OkStatus();
-  }
-  const size_t context = model.decoder().context_length;
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kI8}) {
-    std::printf("KV cache  %9.1f MiB at %zu tokens in %s\n",
-                Mib(KvBytesPerPage(plan, dtype) *
-                    CeilDiv(context, KvFormat::kPageTokens)),
-                context, Name(dtype));
-  }
-  const int64_t chunk = std::min<int64_t>(512, static_cast<int64_t>(context));
-  for (const int64_t tokens : {int64_t{1}, chunk}) {
-    SLM_ASSIGN_OR_RETURN(const size_t bytes,
-                         ActivationBytesFor(plan, plan.graph->inputs, tokens));
-    std::printf("scratch   %9.1f MiB for %lld new tokens\n", Mib(bytes),
-                static_cast<long long>(tokens));
-  }
-  return OkStatus();
 }
 
 std::string VersionRange(const OpDef& op) {
@@ -197,7 +159,9 @@ Status ShowMemory(const Arguments& raw) {
       ParsedArguments::Parse(raw, "memory MODEL", kModelOptions, 1));
   if (arguments.help()) return OkStatus();
   SLM_ASSIGN_OR_RETURN(const auto model, OpenModel(arguments));
-  return PrintMemory(*model);
+  SLM_ASSIGN_OR_RETURN(const std::string text, DescribeMemory(*model));
+  std::printf("%s", text.c_str());
+  return OkStatus();
 }
 
 }  // namespace slm::inspect

@@ -102,6 +102,13 @@ Status ShowPrompt(slm_chat* chat) {
   return OkStatus();
 }
 
+Status ShowMemory(const slm_model* model) {
+  std::string memory;
+  SLM_RETURN_IF_ERROR(StatusOf(api::Memory(model, &memory)));
+  std::fprintf(stderr, "%s", memory.c_str());
+  return OkStatus();
+}
+
 // The exit code of a single answer.
 Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
                     const std::string& prompt, const RunOptions& options) {
@@ -143,6 +150,7 @@ Result<int> Run(const RunOptions& options) {
                               use == StdinUse::kNone ? "" : ReadAll(stdin)));
   }
   SLM_ASSIGN_OR_RETURN(const api::ModelPtr model, OpenModel(options));
+  if (options.verbose) SLM_RETURN_IF_ERROR(ShowMemory(model.get()));
   SLM_ASSIGN_OR_RETURN(const api::ChatPtr chat,
                        NewChat(model.get(), options));
   const Sampling sampling(model.get(), options);

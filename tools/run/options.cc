@@ -62,7 +62,7 @@ constexpr Flag kFlags[] = {
     {"Output", "stats", "on|off", "speed and memory after each answer"},
     {"Output", "strict", "", "exit code 8 when a limit cut the answer"},
     {"Output", "q,quiet", "", "errors only"},
-    {"Output", "v,verbose", "", "say what was chosen and why"},
+    {"Output", "v,verbose", "", "memory plan, what was chosen and why"},
     {"Output", "version", "", "version"},
     {"Output", "h,help", "", "this text"},
 };

@@ -94,6 +94,12 @@ typedef struct slm_model_info {
 } slm_model_info;
 
 SLM_API void slm_model_get_info(const slm_model* model, slm_model_info* info);
+/* The memory plan for a reader: lines for the weights, the KV cache in each
+ * type at full context, and scratch. Allocates none of it. As slm_chat_prompt.
+ */
+SLM_API slm_status slm_model_memory(const slm_model* model, char* buffer,
+                                    size_t capacity, size_t* size,
+                                    slm_error* error);
 
 /* ---- chat ----------------------------------------------------------------*/
 
@@ -171,7 +177,12 @@ typedef struct slm_sampling {
   size_t stop_count;
   int32_t top_logprobs;   /* -1: none; 0: of the chosen token; n: and the best */
   int32_t ngram_size;     /* prompt look-up speculation; 0: off */
-  int32_t max_draft_tokens;
+  int ngram_chained_lookup;
+  int32_t max_draft_tokens; /* of a step, where min_adaptive_k is 0 */
+  int32_t min_adaptive_k;   /* drafts of a step to begin with and at least;
+                               more while that pays; 0: max_draft_tokens */
+  int draft_cooldown;       /* 1: a step without drafts after three that were
+                               all wrong */
   int ignore_eos;
 } slm_sampling;
 

@@ -50,17 +50,34 @@ inline Failure AddTurn(slm_chat* chat, const char* role,
   return failure;
 }
 
-inline Failure Prompt(slm_chat* chat, std::string* text) {
+// A text of a C function that copies at most so many bytes and tells the size.
+template <typename Copy>
+Failure CopyText(const Copy& copy, std::string* text) {
   Failure failure;
   size_t size = 0;
-  failure.error.status =
-      slm_chat_prompt(chat, nullptr, 0, &size, &failure.error);
+  failure.error.status = copy(nullptr, size_t{0}, &size, &failure.error);
   if (failure) return failure;
   text->resize(size + 1);
-  failure.error.status = slm_chat_prompt(chat, text->data(), text->size(),
-                                         &size, &failure.error);
+  failure.error.status =
+      copy(text->data(), text->size(), &size, &failure.error);
   text->resize(size);
   return failure;
+}
+
+inline Failure Memory(const slm_model* model, std::string* text) {
+  return CopyText(
+      [model](char* buffer, size_t capacity, size_t* size, slm_error* error) {
+        return slm_model_memory(model, buffer, capacity, size, error);
+      },
+      text);
+}
+
+inline Failure Prompt(slm_chat* chat, std::string* text) {
+  return CopyText(
+      [chat](char* buffer, size_t capacity, size_t* size, slm_error* error) {
+        return slm_chat_prompt(chat, buffer, capacity, size, error);
+      },
+      text);
 }
 
 // Runs a whole answer: on_text(std::string_view) for each piece; return false
