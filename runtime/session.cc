@@ -517,6 +517,23 @@ Status Session::RunDense(Sequence* s, std::span<const int32_t> tokens,
                          LogitsFor logits) {
   // One run for the whole item: a graph may treat a prompt differently when it
   // is cut (dynamic quantisation scales, rope choice).
+  const Status whole = ExecuteDense(s, tokens, logits);
+  if (whole.ok() || whole.kind() != ErrorKind::kInvalid ||
+      tokens.size() == 1 || s->computed == 0) {
+    return whole;
+  }
+  // The mask subgraph of float16 exports stretches a causal mask [T, T] to
+  // [T, S]: it takes a prompt from the start, or one token.
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool skip = logits == LogitsFor::kLast && i + 1 < tokens.size();
+    SLM_RETURN_IF_ERROR(ExecuteDense(s, tokens.subspan(i, 1),
+                                     skip ? LogitsFor::kNone : logits));
+  }
+  return OkStatus();
+}
+
+Status Session::ExecuteDense(Sequence* s, std::span<const int32_t> tokens,
+                             LogitsFor logits) {
   SLM_RETURN_IF_ERROR(FeedDense(s, tokens));
   SLM_RETURN_IF_ERROR(executor_.Run());
   SLM_RETURN_IF_ERROR(TakeDenseState(s));
