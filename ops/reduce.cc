@@ -265,7 +265,7 @@ void RunReduce(OpContext& c) {
 
 template <typename F>
 constexpr OpDef ByAttribute(std::string_view type, int until) {
-  return {"",           type,      1, until, ParseReduce<false>, InferReduce<F>,
+  return {"",           type,     1, until, ParseReduce<false>, InferReduce<F>,
           RunReduce<F>, kRowwise, 0};
 }
 template <typename F>

@@ -156,7 +156,7 @@ class RowProof {
       return "counts positions from its first row";
     }
     for (size_t i : microsoft ? std::array<size_t, 2>{2, 3}
-                                : std::array<size_t, 2>{1, 2}) {
+                              : std::array<size_t, 2>{1, 2}) {
       if (graph_.IsConstant(node.inputs[i]) != (ids != kNoValue)) {
         return "its caches are not by position";
       }

@@ -216,6 +216,13 @@ INSTANTIATE_TEST_SUITE_P(All, Family, testing::ValuesIn(Families()),
                            return f.param;
                          });
 
+TEST(Families, NameTheirStatesInTheConfig) {
+  DecoderNames names;
+  names.past_conv = "conv_in_%d_x";
+  EXPECT_EQ(StateLayerOf("conv_in_12_x", names), 12);
+  EXPECT_EQ(StateLayerOf("past_conv.12", names), -1);
+}
+
 TEST(Families, ArePresent) { EXPECT_EQ(Families().size(), 12u); }
 
 }  // namespace
