@@ -265,8 +265,8 @@ void RunReduce(OpContext& c) {
 
 template <typename F>
 constexpr OpDef ByAttribute(std::string_view type, int until) {
-  return {"",           type,      1, until, ParseReduce<false>, InferReduce<F>,
-          RunReduce<F>, kNoTraits, 0};
+  return {"",           type,     1, until, ParseReduce<false>, InferReduce<F>,
+          RunReduce<F>, kRowwise, 0};
 }
 template <typename F>
 constexpr OpDef ByInput(std::string_view type, int since) {
@@ -277,7 +277,7 @@ constexpr OpDef ByInput(std::string_view type, int since) {
           ParseReduce<true>,
           InferReduce<F>,
           RunReduce<F>,
-          kNoTraits,
+          kRowwise,
           0};
 }
 

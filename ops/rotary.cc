@@ -162,9 +162,9 @@ void RunRotary(OpContext& c) {
 
 constexpr OpDef kOps[] = {
     {"", "RotaryEmbedding", 23, kLatestOpset, ParseRotary, InferRotary,
-     RunRotary, kInPlace, 0},
+     RunRotary, kRowwise | kInPlace, 0},
     {"com.microsoft", "RotaryEmbedding", 1, kLatestOpset, ParseRotary,
-     InferRotary, RunRotary, kInPlace, 0},
+     InferRotary, RunRotary, kRowwise | kInPlace, 0},
 };
 
 }  // namespace

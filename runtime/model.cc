@@ -19,6 +19,8 @@ DecoderNames NamesOf(const DecoderConfig& decoder) {
   names.past_value = decoder.inputs.past_value_names;
   names.present_key = decoder.outputs.present_key_names;
   names.present_value = decoder.outputs.present_value_names;
+  names.past_conv = decoder.inputs.past_conv_names;
+  names.present_conv = decoder.outputs.present_conv_names;
   names.logits = decoder.outputs.logits;
   return names;
 }

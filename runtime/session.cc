@@ -53,6 +53,7 @@ std::string MatchNumber(const std::string& name, const std::string& pattern) {
 
 std::string Fill(const std::string& pattern, const std::string& number) {
   const size_t at = pattern.find("%d");
+  if (at == std::string::npos) return "";  // an empty name in the config
   return pattern.substr(0, at) + number + pattern.substr(at + 2);
 }
 
@@ -60,13 +61,13 @@ struct StatePattern {
   std::string past, present;
 };
 
-// Inputs that carry state, and the outputs that carry it on. Only keys and
-// values have names of the config's choice.
+// Inputs that carry state, and the outputs that carry it on. The config does
+// not name Qwen3.5's states.
 std::vector<StatePattern> StatePatterns(const DecoderNames& names) {
   return {
       {names.past_key, names.present_key},
       {names.past_value, names.present_value},
-      {"past_conv.%d", "present_conv.%d"},
+      {names.past_conv, names.present_conv},
       {"past_key_values.%d.conv_state", "present.%d.conv_state"},
       {"past_key_values.%d.recurrent_state", "present.%d.recurrent_state"},
   };
@@ -517,6 +518,23 @@ Status Session::RunDense(Sequence* s, std::span<const int32_t> tokens,
                          LogitsFor logits) {
   // One run for the whole item: a graph may treat a prompt differently when it
   // is cut (dynamic quantisation scales, rope choice).
+  const Status whole = ExecuteDense(s, tokens, logits);
+  if (whole.ok() || whole.kind() != ErrorKind::kInvalid ||
+      tokens.size() == 1 || s->computed == 0) {
+    return whole;
+  }
+  // The mask subgraph of float16 exports stretches a causal mask [T, T] to
+  // [T, S]: it takes a prompt from the start, or one token.
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool skip = logits == LogitsFor::kLast && i + 1 < tokens.size();
+    SLM_RETURN_IF_ERROR(ExecuteDense(s, tokens.subspan(i, 1),
+                                     skip ? LogitsFor::kNone : logits));
+  }
+  return OkStatus();
+}
+
+Status Session::ExecuteDense(Sequence* s, std::span<const int32_t> tokens,
+                             LogitsFor logits) {
   SLM_RETURN_IF_ERROR(FeedDense(s, tokens));
   SLM_RETURN_IF_ERROR(executor_.Run());
   SLM_RETURN_IF_ERROR(TakeDenseState(s));

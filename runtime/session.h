@@ -101,6 +101,8 @@ class Session {
   Status RunRagged(std::span<const Chunk> chunks);
   Status RunDense(Sequence* sequence, std::span<const int32_t> tokens,
                   LogitsFor logits);
+  Status ExecuteDense(Sequence* sequence, std::span<const int32_t> tokens,
+                      LogitsFor logits);
   Status FeedTokens(std::span<const Chunk> chunks, size_t rows);
   Status FeedDense(Sequence* sequence, std::span<const int32_t> tokens);
   Status TakeDenseState(Sequence* sequence);

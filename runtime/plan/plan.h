@@ -77,6 +77,9 @@ struct DecoderNames {
   std::string past_value = "past_key_values.%d.value";
   std::string present_key = "present.%d.key";
   std::string present_value = "present.%d.value";
+  // LFM2's last inputs of its convolutions.
+  std::string past_conv = "past_conv.%d";
+  std::string present_conv = "present_conv.%d";
   std::string logits = "logits";
 };
 

@@ -2,6 +2,7 @@
 #include "runtime/plan/rows.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "runtime/core/threads.h"
@@ -118,6 +119,8 @@ class RowProof {
     if (op.traits & (kAlias | kSequence)) return "";
     if (Contains(kProducts, node.type)) return CheckProduct(node);
     if (Contains(kLookups, node.type)) return CheckLookup(node);
+    if (node.type == "RotaryEmbedding") return CheckRotary(node);
+    if (node.type.compare(0, 6, "Reduce") == 0) return CheckReduce(node);
     return CheckAxes(node);
   }
 
@@ -140,6 +143,45 @@ class RowProof {
 
   std::string CheckLookup(const Node& node) const {
     return graph_.IsConstant(node.inputs[0]) ? "" : "its table is not constant";
+  }
+
+  // Rows are [1, T, heads * size] or [1, heads, T, size]. A row's angles are
+  // those at its own position of a constant cache, or its own row of a computed
+  // one.
+  std::string CheckRotary(const Node& node) const {
+    const bool microsoft = node.domain == "com.microsoft";
+    const ValueId x = node.inputs[0], ids = node.Input(microsoft ? 1 : 3);
+    if (TokenAxis(x) != a_[x].rank() - 2) return "takes tokens for heads";
+    if (ids != kNoValue && graph_.IsConstant(ids)) {
+      return "counts positions from its first row";
+    }
+    for (size_t i : microsoft ? std::array<size_t, 2>{2, 3}
+                              : std::array<size_t, 2>{1, 2}) {
+      if (graph_.IsConstant(node.inputs[i]) != (ids != kNoValue)) {
+        return "its caches are not by position";
+      }
+    }
+    return "";
+  }
+
+  // Sums, maxima ... inside of a token's block; axes are an attribute or a
+  // constant input.
+  std::string CheckReduce(const Node& node) const {
+    std::vector<int64_t> axes;
+    if (const Attribute* a = node.Find("axes")) axes = a->ints;
+    if (graph_.IsConstant(node.Input(1))) {
+      const TensorView& input = *graph_.values[node.Input(1)].constant;
+      if (input.dtype != DType::kI64) return "its axes are not judged here";
+      axes.assign(input.As<int64_t>(), input.As<int64_t>() + input.Count());
+    }
+    // None means all.
+    if (axes.empty()) return "works along the tokens";
+    const size_t token = *TokenAxis(node.inputs[0]);
+    for (int64_t axis : axes) {
+      const auto at = NormalizeAxis(axis, a_[node.inputs[0]].rank());
+      if (!at || *at == token) return "works along the tokens";
+    }
+    return "";
   }
 
   std::string CheckAxes(const Node& node) const {

@@ -4,6 +4,9 @@ slm_test(model_fixtures_test
 slm_test(tiny_model_test
   SOURCES end_to_end/tiny_model_test.cc
   LINKS slm_runtime)
+slm_test(families_test
+  SOURCES end_to_end/families_test.cc
+  LINKS slm_runtime)
 slm_test(bad_fixtures_test
   SOURCES end_to_end/bad_fixtures_test.cc
   LINKS slm_runtime)

@@ -28,6 +28,7 @@ class GraphMaker {
     graph_->inputs.push_back(id);
     return id;
   }
+  ValueId ids() const { return graph_->inputs[0]; }
   template <typename T>
   ValueId Constant(const Shape& shape, const std::vector<T>& values) {
     return Bytes(DTypeOf<T>(), shape, values.data(), values.size() * sizeof(T));

@@ -91,6 +91,94 @@ const Case kCases[] = {
                      {x, g.Node("ReduceMean", {x, Ints(g, {1})}, {}, 18)});
      },
      false, ""},
+    {"MeanOfFeatures",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Sub",
+                     {x, g.Node("ReduceMean", {x, Ints(g, {-1})}, {}, 18)});
+     },
+     true, ""},
+    {"MeanOfFeaturesByAttribute",
+     [](GraphMaker& g, ValueId x) {
+       const GraphMaker::Option axes{"axes", {2}, /*list=*/true};
+       return g.Node("Sub", {x, g.Node("ReduceMean", {x}, {axes}, 17)});
+     },
+     true, ""},
+    // [1, T, 1] by [1, T] is [1, T, T]: every token by every other.
+    {"MaximumWithoutItsAxis",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId features =
+           g.Node("Slice", {x, Ints(g, {0}), Ints(g, {1}), Ints(g, {2})});
+       return g.Node("Mul", {features, g.Node("ReduceMax", {x, Ints(g, {-1})},
+                                              {{"keepdims", {0}}}, 18)});
+     },
+     false, ""},
+    {"MeanOfEverything",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("Sub", {x, g.Node("ReduceMean", {x}, {}, 18)});
+     },
+     false, ""},
+    {"SumOverTokensThatKeepsTheirNumber",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId h = g.Node("Reshape", {x, Ints(g, {1, 1, -1, kD})});
+       return g.Node("Add",
+                     {x, g.Node("ReduceSum", {h, Ints(g, {2, 3})}, {}, 13)});
+     },
+     false, ""},
+    {"RotaryByPositions",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("RotaryEmbedding",
+                     {x, g.ids(), Floats(g, {9, 2}), Floats(g, {9, 2})}, {}, 1,
+                     "com.microsoft");
+     },
+     true, ""},
+    {"RotaryOfOnnxByPositions",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("RotaryEmbedding",
+                     {x, Floats(g, {9, 2}), Floats(g, {9, 2}), g.ids()},
+                     {{"num_heads", {1}}}, 23);
+     },
+     true, ""},
+    {"RotaryOfOnnxByItsOwnRows",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId cos = g.Node("Gather", {Floats(g, {9, 2}), g.ids()});
+       return g.Node("RotaryEmbedding", {x, cos, cos}, {{"num_heads", {1}}},
+                     23);
+     },
+     true, ""},
+    {"RotaryFromOnePosition",
+     [](GraphMaker& g, ValueId x) {
+       return g.Node("RotaryEmbedding",
+                     {x, Ints(g, {0}), Floats(g, {9, 2}), Floats(g, {9, 2})},
+                     {}, 1, "com.microsoft");
+     },
+     false, "counts positions"},
+    // Positions point into what other tokens brought.
+    {"RotaryByRowsOfTheBatch",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId rows = g.Node("Gather", {Floats(g, {9, 2}), g.ids()});
+       const ValueId cos = g.Node("Reshape", {rows, Ints(g, {-1, 2})});
+       return g.Node("RotaryEmbedding", {x, g.ids(), cos, cos}, {}, 1,
+                     "com.microsoft");
+     },
+     false, "not by position"},
+    {"RotaryOfHeadsInFront",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId h =
+           g.Node("Transpose", {g.Node("Reshape", {x, Ints(g, {1, -1, 2, 2})})},
+                  {{"perm", {0, 2, 1, 3}}});
+       return g.Node("RotaryEmbedding",
+                     {h, g.ids(), Floats(g, {9, 1}), Floats(g, {9, 1})}, {}, 1,
+                     "com.microsoft");
+     },
+     false, ""},
+    // As many heads as tokens, the one token's position for all.
+    {"RotaryOfTokensAsHeads",
+     [](GraphMaker& g, ValueId x) {
+       const ValueId h = g.Node("Reshape", {x, Ints(g, {1, -1, 1, kD})});
+       return g.Node("RotaryEmbedding",
+                     {h, Floats(g, {1, 1, 2}), Floats(g, {1, 1, 2})}, {}, 23);
+     },
+     false, "takes tokens for heads"},
     {"NormOverTokens",
      [](GraphMaker& g, ValueId x) {
        return g.Node("LpNormalization", {x}, {{"axis", {1}}}, 1);
