@@ -9,10 +9,6 @@
 #define SLM_QUANT_DOT_INL_H_
 #endif
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <immintrin.h>
-#endif
-
 #include "quant/panel-inl.h"
 
 HWY_BEFORE_NAMESPACE();
