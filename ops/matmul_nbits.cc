@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// com.microsoft MatMulNBits: Y [..., N] = A [..., K] x dequant(B [N, K])^T.
+// com.microsoft MatMulNBits: Y [..., N] = A [..., K] x dequant(B [N, K])^T, and
+// the plan's own pair of them, GatedMatMulNBits.
 #include "ops/block_weights.h"
 #include "ops/families.h"
+#include "ops/kernels/activation.h"
 #include "quant/qgemm.h"
 
 namespace slm {
@@ -13,16 +15,17 @@ struct NBitsParams {
   int bits = 4;
   size_t block_size = 32;
   QGemmMode mode = QGemmMode::kFloat32Activations;
+  Activation activation = Activation::kSwish;  // of the gated pair
+  float alpha = 1;
 };
 
 bool IsBlockSize(int64_t size) {
   return size >= 16 && size <= 256 && (size & (size - 1)) == 0;
 }
 
-Result<OpParams> ParseNBits(AttributeReader& a) {
+Result<NBitsParams> ReadNBits(AttributeReader& a) {
   // More than any tensor holds; keeps products of sizes far from overflow.
   constexpr int64_t kMaxSize = int64_t{1} << 31;
-  a.CheckArity(3, 6, 1);
   const int64_t k = a.RequiredInt("K");
   const int64_t n = a.RequiredInt("N");
   const int64_t block = a.RequiredInt("block_size");
@@ -43,7 +46,6 @@ Result<OpParams> ParseNBits(AttributeReader& a) {
   a.FailUnless(level >= 0 && level <= 4,
                Format("accuracy_level = %lld, supported: 0 to 4",
                       static_cast<long long>(level)));
-  a.FailUnless(!a.HasInput(4), "input 4 (g_idx, deprecated) is not supported");
   SLM_RETURN_IF_ERROR(a.Finish());
   NBitsParams p;
   p.n = static_cast<size_t>(n);
@@ -51,19 +53,42 @@ Result<OpParams> ParseNBits(AttributeReader& a) {
   p.bits = static_cast<int>(bits);
   p.block_size = static_cast<size_t>(block);
   if (level == 4) p.mode = QGemmMode::kInt8Activations;
+  return p;
+}
+
+Result<OpParams> ParseNBits(AttributeReader& a) {
+  a.CheckArity(3, 6, 1);
+  a.FailUnless(!a.HasInput(4), "input 4 (g_idx, deprecated) is not supported");
+  SLM_ASSIGN_OR_RETURN(const NBitsParams p, ReadNBits(a));
   return MakeParams(p);
 }
 
-Result<BlockQuantMatrix> Weights(const OpContext& c) {
+// Input `first` and those behind it: B, scales, zero points.
+Result<BlockQuantMatrix> Weights(const OpContext& c, size_t first) {
   const auto& p = c.Params<NBitsParams>();
   return MakeBlockQuantMatrix(
       {.n = p.n,
        .k = p.k,
        .bits = p.bits,
        .block_size = p.block_size,
-       .data = c.inputs[1],
-       .scales = c.inputs[2],
-       .zero_points = c.HasInput(3) ? c.inputs[3] : nullptr});
+       .data = c.inputs[first],
+       .scales = c.inputs[first + 1],
+       .zero_points = c.HasInput(first + 2) ? c.inputs[first + 2] : nullptr});
+}
+
+Status CheckBias(const OpContext& c, size_t input) {
+  const size_t n = c.Params<NBitsParams>().n;
+  if (c.HasInput(input) &&
+      (c.In(input).dtype != DType::kF32 || c.In(input).shape.Count() != n)) {
+    return Invalid("bias is %s %s, expected float [%zu]",
+                   Name(c.In(input).dtype),
+                   c.In(input).shape.ToString().c_str(), n);
+  }
+  return OkStatus();
+}
+
+const float* Bias(const OpContext& c, size_t input) {
+  return c.HasInput(input) ? c.In(input).As<float>() : nullptr;
 }
 
 Status InferNBits(OpContext& c) {
@@ -76,12 +101,8 @@ Status InferNBits(OpContext& c) {
     return Invalid("A %s does not end in K = %zu", a.shape.ToString().c_str(),
                    p.k);
   }
-  if (c.HasInput(5) &&
-      (c.In(5).dtype != DType::kF32 || c.In(5).shape.Count() != p.n)) {
-    return Invalid("bias is %s %s, expected float [%zu]", Name(c.In(5).dtype),
-                   c.In(5).shape.ToString().c_str(), p.n);
-  }
-  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c));
+  SLM_RETURN_IF_ERROR(CheckBias(c, 5));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, 1));
   Shape out = a.shape;
   out[out.rank() - 1] = static_cast<int64_t>(p.n);
   const auto checked = Shape::Make(out.dims());
@@ -98,10 +119,65 @@ void RunNBits(OpContext& c) {
   const auto& p = c.Params<NBitsParams>();
   const size_t m = c.In(0).Count() / p.k;
   if (m == 0) return;
-  const auto b = Weights(c);  // cannot fail: infer has checked it
-  const float* bias = c.HasInput(5) ? c.In(5).As<float>() : nullptr;
-  QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, bias,
+  const auto b = Weights(c, 1);  // cannot fail: infer has checked it
+  QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
         c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch);
+}
+
+// GatedMatMulNBits: Y = f(A x dequant(B)^T + bias) * (A x dequant(U)^T +
+// bias_u) with inputs A, B, scales, zero points, (unused), bias, U and its
+// four.
+constexpr size_t kUp = 6;
+
+struct GateRow {
+  const char* name;
+  Activation f;
+  float alpha;
+};
+constexpr GateRow kGates[] = {
+    {"silu", Activation::kSwish, 1},
+    {"gelu", Activation::kGelu, 0},
+    {"gelu_tanh", Activation::kGeluTanh, 0},
+};
+
+Result<OpParams> ParseGated(AttributeReader& a) {
+  const std::string name = a.String("activation", "");
+  SLM_ASSIGN_OR_RETURN(NBitsParams p, ReadNBits(a));
+  for (const GateRow& row : kGates) {
+    if (name != row.name) continue;
+    p.activation = row.f;
+    p.alpha = row.alpha;
+    return MakeParams(p);
+  }
+  return Invalid("activation \"%s\" is not supported", Printable(name).c_str());
+}
+
+Status InferGated(OpContext& c) {
+  SLM_RETURN_IF_ERROR(InferNBits(c));
+  SLM_RETURN_IF_ERROR(CheckBias(c, kUp + 4));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, 1));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix up, Weights(c, kUp));
+  if (!CanGate(b, up)) return Invalid("weights of two kinds");
+  return OkStatus();
+}
+
+void RunGated(OpContext& c) {
+  const auto& p = c.Params<NBitsParams>();
+  const size_t m = c.In(0).Count() / p.k;
+  if (m == 0) return;
+  const auto b = Weights(c, 1), up = Weights(c, kUp);
+  const QGemmGate gate = {
+      .up = &*up,
+      .up_bias = Bias(c, kUp + 4),
+      .f =
+          [](const void* context, const GateTile& t) {
+            const auto& params = *static_cast<const NBitsParams*>(context);
+            ActivateGate(params.activation, params.alpha, t.gate, t.up,
+                         t.stride, t.rows, t.columns, t.c, t.ldc);
+          },
+      .context = &p};
+  QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
+        c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch, &gate);
 }
 
 // Scales, and zero points in the type of the scales.
@@ -110,6 +186,8 @@ constexpr uint32_t kHalfScales = 1u << 2 | 1u << 3;
 constexpr OpDef kOps[] = {
     {"com.microsoft", "MatMulNBits", 1, kLatestOpset, ParseNBits, InferNBits,
      RunNBits, kRowwise, kHalfScales},
+    {"slm", "GatedMatMulNBits", 1, kLatestOpset, ParseGated, InferGated,
+     RunGated, kRowwise, kHalfScales | kHalfScales << (kUp - 1)},
 };
 
 }  // namespace

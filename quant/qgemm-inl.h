@@ -26,6 +26,41 @@ HWY_INLINE VF32 AddBlock(VI32 sum, VF32 zp, const uint32_t* a_sum,
   return hn::MulAdd(hn::Mul(f, BroadcastFloat(a_scale)), scale, y);
 }
 
+// Rows [row, row + rows) of c from acc [rows][stride], `columns` from n0 on.
+HWY_INLINE void StoreRows(const uint32_t* acc, size_t stride, const float* bias,
+                          size_t row, size_t rows, size_t n0, size_t columns,
+                          const QGemmArgs& g) {
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t n = 0; n < columns; n += kTile) {
+      StoreTileRow(acc + r * stride + n, bias ? bias + n0 + n : nullptr,
+                   HWY_MIN(kTile, columns - n),
+                   g.c + (row + r) * g.ldc + n0 + n);
+    }
+  }
+}
+
+// The same from both products, [rows][stride] each, through the gate.
+HWY_INLINE void GateRows(QGemmWorker& w, size_t stride, size_t row, size_t rows,
+                         size_t n0, size_t columns, const QGemmArgs& g) {
+  float* const sums[2] = {reinterpret_cast<float*>(w.acc[0]),
+                          reinterpret_cast<float*>(w.acc[1])};
+  for (size_t product = 0; product < 2; ++product) {
+    const float* bias = g.Bias(product);
+    for (size_t r = 0; bias && r < rows; ++r) {
+      for (size_t n = 0; n < columns; ++n) {
+        sums[product][r * stride + n] += bias[n0 + n];
+      }
+    }
+  }
+  g.gate->f(g.gate->context, {.gate = sums[0],
+                              .up = sums[1],
+                              .stride = stride,
+                              .rows = rows,
+                              .columns = columns,
+                              .c = g.c + row * g.ldc + n0,
+                              .ldc = g.ldc});
+}
+
 // The columns and rows that a kernel holds in registers. An accumulator is two
 // vectors, int32 and float32. With 32 registers, 6 rows x 2 vectors load an
 // activation for two products and a weight for six: two loads a cycle feed two

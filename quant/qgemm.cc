@@ -117,14 +117,36 @@ HWY_INLINE void RowsKernelOf(size_t rows, const QGemmArgs& g,
   RowsKernel<kDot, kBits, kInt8, kHasZp, kRows>(g, p, block, row, acc);
 }
 
-// Rows [row, row + rows) of c, `columns` of them from n0 on.
-HWY_INLINE void StoreRows(const QGemmArgs& g, size_t row, size_t rows,
-                          size_t n0, size_t columns, const uint32_t* acc) {
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t n = 0; n < columns; n += kTile) {
-      StoreTileRow(
-          acc + r * kQGemmColumns + n, g.bias ? g.bias + n0 + n : nullptr,
-          HWY_MIN(kTile, columns - n), g.c + (row + r) * g.ldc + n0 + n);
+// Columns [n0, n0 + columns) of one product for rows [m0, m1): sums to the
+// worker and, unless a gate waits for them, on to c.
+template <Dot kDot, int kBits, bool kInt8, bool kHasZp>
+void Tile(const QGemmArgs& g, size_t product, size_t m0, size_t m1, size_t n0,
+          size_t columns, QGemmWorker& w) {
+  const BlockQuantMatrix& b = g.Matrix(product);
+  constexpr size_t kRows = kInt8 ? Int8Shape<kDot>::kRows : kMaxRows;
+  const size_t chunk = QGemmChunkBlocks(b);
+  for (size_t block = 0; block < b.blocks(); block += chunk) {
+    const size_t count = std::min(chunk, b.blocks() - block);
+    const bool store = !g.gate && block + count == b.blocks();
+    const PanelChunk p =
+        PrepareChunk<kDot, kBits, kInt8>(b, n0, columns, block, count, w);
+    for (size_t m = m0; m < m1;) {
+      const size_t rows = RowsOfCall(m, g.m, kRows);
+      uint32_t* acc = w.acc[product] + (m - m0) * kQGemmColumns;
+      if (block == 0) {
+        std::memset(acc, 0, rows * kQGemmColumns * sizeof *acc);
+      }
+      // Lines of c that are not in a cache arrive during the kernel.
+      for (size_t r = 0; store && r < rows; ++r) {
+        hwy::Prefetch(g.c + (m + r) * g.ldc + n0);
+        hwy::Prefetch(g.c + (m + r) * g.ldc + n0 + kTile);
+      }
+      RowsKernelOf<kDot, kBits, kInt8, kHasZp, static_cast<int>(kRows)>(
+          rows, g, p, block, m, acc);
+      if (store) {
+        StoreRows(acc, kQGemmColumns, g.bias, m, rows, n0, columns, g);
+      }
+      m += rows;
     }
   }
 }
@@ -132,37 +154,15 @@ HWY_INLINE void StoreRows(const QGemmArgs& g, size_t row, size_t rows,
 // Columns [begin, end) of c for all rows.
 template <Dot kDot, int kBits, bool kInt8, bool kHasZp>
 void Tiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
-  const BlockQuantMatrix& b = *g.b;
-  constexpr size_t kRows = kInt8 ? Int8Shape<kDot>::kRows : kMaxRows;
-  const size_t chunk = QGemmChunkBlocks(b), part = QGemmRowBlock(b, g.m);
+  const size_t part = QGemmRowBlock(*g.b, g.m);
   for (size_t m0 = 0; m0 < g.m; m0 += part) {
     const size_t m1 = std::min(g.m, m0 + part);
     for (size_t n0 = begin; n0 < end; n0 += kQGemmColumns) {
       const size_t columns = std::min(kQGemmColumns, end - n0);
-      for (size_t block = 0; block < b.blocks(); block += chunk) {
-        const size_t count = std::min(chunk, b.blocks() - block);
-        const bool last = block + count == b.blocks();
-        const PanelChunk p =
-            PrepareChunk<kDot, kBits, kInt8>(b, n0, columns, block, count, w);
-        for (size_t m = m0; m < m1;) {
-          const size_t rows = RowsOfCall(m, g.m, kRows);
-          uint32_t* acc = w.acc + (m - m0) * kQGemmColumns;
-          if (block == 0) {
-            std::memset(acc, 0, rows * kQGemmColumns * sizeof *acc);
-          }
-          if (last) {
-            // Lines of c that are not in a cache arrive during the kernel.
-            for (size_t r = 0; r < rows; ++r) {
-              hwy::Prefetch(g.c + (m + r) * g.ldc + n0);
-              hwy::Prefetch(g.c + (m + r) * g.ldc + n0 + kTile);
-            }
-          }
-          RowsKernelOf<kDot, kBits, kInt8, kHasZp, static_cast<int>(kRows)>(
-              rows, g, p, block, m, acc);
-          if (last) StoreRows(g, m, rows, n0, columns, acc);
-          m += rows;
-        }
+      for (size_t product = 0; product < g.products(); ++product) {
+        Tile<kDot, kBits, kInt8, kHasZp>(g, product, m0, m1, n0, columns, w);
       }
+      if (g.gate) GateRows(w, kQGemmColumns, m0, m1 - m0, n0, columns, g);
     }
   }
 }
@@ -254,6 +254,13 @@ ScratchLayout Layout(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
 
 }  // namespace
 
+bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up) {
+  const bool none = b.zero_point_kind == ZeroPoints::kNone;
+  return b.n == up.n && b.k == up.k && b.bits == up.bits &&
+         b.block_size == up.block_size &&
+         none == (up.zero_point_kind == ZeroPoints::kNone);
+}
+
 size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
                          size_t threads) {
   return Layout(m, b, mode, threads).total;
@@ -261,8 +268,9 @@ size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
 
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
-           QGemmMode mode, void* scratch) {
+           QGemmMode mode, void* scratch, const QGemmGate* gate) {
   SLM_DCHECK(b.Valid());
+  SLM_DCHECK(!gate || CanGate(b, *gate->up));
   SLM_DCHECK(reinterpret_cast<uintptr_t>(scratch) % kAlignment == 0);
   if (m == 0) return;
   const ScratchLayout s = Layout(m, b, mode, pool.size());
@@ -273,6 +281,7 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
       .m = m,
       .b = &b,
       .bias = bias,
+      .gate = gate,
       .c = c,
       .ldc = ldc,
       .int8 = mode == QGemmMode::kInt8Activations,
@@ -292,7 +301,7 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   });
   // 64 KiB of weights take about 4 us from memory and are used m times.
   const size_t tile_bytes =
-      kQGemmColumns * b.row_bytes() * std::min<size_t>(m, 16);
+      kQGemmColumns * b.row_bytes() * std::min<size_t>(m, 16) * args.products();
   const size_t grain =
       kQGemmColumns * std::max<size_t>(1, (size_t{64} << 10) / tile_bytes);
   ParallelFor(pool, b.n, grain, [&](size_t begin, size_t end, size_t worker) {

@@ -23,16 +23,39 @@ enum class QGemmMode : uint8_t {
   kInt8Activations,
 };
 
+// A tile of both products of a gated one, on its way to c.
+struct GateTile {
+  const float* gate;  // [rows, columns] by `stride`
+  const float* up;    // likewise
+  size_t stride, rows, columns;
+  float* c;  // [rows, columns] by `ldc`
+  size_t ldc;
+};
+
+// The other half of a gated product (GLU, arXiv 2002.05202):
+//   c = f(a b^T + bias, a up^T + up_bias), element by element.
+struct QGemmGate {
+  const BlockQuantMatrix* up = nullptr;  // CanGate(b, *up) must hold
+  const float* up_bias = nullptr;        // [N] or null
+  // Fills the tile's c; called by several threads at a time.
+  void (*f)(const void* context, const GateTile& tile) = nullptr;
+  const void* context = nullptr;
+};
+
+// Whether the matrices take the same packed activations.
+bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up);
+
 // Bytes that QGemm needs for up to `m` rows with a pool of `threads`.
 size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
                          size_t threads);
 
 // lda and ldc are row strides in floats. `scratch` is aligned to kAlignment
 // and holds QGemmScratchBytes(m, b, mode, pool.size()); `c` overlaps nothing.
-// `bias` may be null. b.Valid() must hold.
+// `bias` may be null. b.Valid() must hold. `gate`: see there; null for one
+// product.
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
-           QGemmMode mode, void* scratch);
+           QGemmMode mode, void* scratch, const QGemmGate* gate = nullptr);
 
 }  // namespace slm
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "quant/formats.h"
+#include "quant/qgemm.h"
 
 namespace slm {
 
@@ -27,6 +28,8 @@ inline constexpr size_t kQGemmRowBlock = 11 * kQGemmRowStep;
 inline constexpr size_t kQGemvRows = 2;
 // A unit is 16 bytes of a row of b: what one 128-bit block of a vector holds.
 inline constexpr size_t kUnitBytes = 16;
+// Columns of c that it finishes at a time.
+inline constexpr size_t kQGemvColumns = 64;
 // Units of a row that are multiplied at a time.
 inline constexpr size_t kQGemvUnits = 256;
 
@@ -84,7 +87,7 @@ struct QGemmWorker {
   uint32_t scales[kQGemvUnits * 16];
   uint32_t zero_points[kQGemvUnits * 16];
   uint32_t packed[kQGemvUnits * 16];
-  uint32_t acc[kQGemmRowBlock * kQGemmColumns];
+  uint32_t acc[2][kQGemmRowBlock * kQGemmColumns];  // of b, of the gate's up
 };
 
 struct QGemmArgs {
@@ -93,6 +96,7 @@ struct QGemmArgs {
   size_t m;
   const BlockQuantMatrix* b;
   const float* bias;
+  const QGemmGate* gate;  // or null
   float* c;
   size_t ldc;
   bool int8;
@@ -103,6 +107,14 @@ struct QGemmArgs {
   uint32_t* a_init;
   uint32_t* a_sums;
   QGemmWorker* workers;
+
+  size_t products() const { return gate ? 2 : 1; }
+  const BlockQuantMatrix& Matrix(size_t product) const {
+    return product == 0 ? *b : *gate->up;
+  }
+  const float* Bias(size_t product) const {
+    return product == 0 ? bias : gate->up_bias;
+  }
 };
 
 }  // namespace slm

@@ -161,51 +161,68 @@ HWY_INLINE void AddBlocks(const uint32_t* HWY_RESTRICT turned,
   }
 }
 
-// Columns [begin, end) of c for all (at most kQGemvRows) rows.
+// Columns [n0, n0 + columns) of one product, at most 16, for all (at most
+// kQGemvRows) rows: acc [m][kQGemvColumns].
 template <Dot kDot, int kBits, bool kHasZp>
-void GemvTiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
-  const BlockQuantMatrix& b = *g.b;
+void GemvTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
+              QGemmWorker& w, uint32_t* acc) {
+  const BlockQuantMatrix& b = g.Matrix(product);
   const size_t units_per_block = b.block_bytes() / kUnitBytes;
   const size_t chunk = kQGemvUnits / units_per_block;
   const size_t row_words = QGemvRowBytes(b) / 4;
   const size_t scale_bytes = BytesFor(b.scale_dtype, 1);
   uint32_t* const turned = w.panel;
   uint32_t* const sums = w.panel + kQGemvUnits * kTile;
-  for (size_t n0 = begin; n0 < end; n0 += kTile) {
-    const size_t columns = HWY_MIN(kTile, end - n0);
-    std::memset(w.acc, 0, g.m * kTile * sizeof *w.acc);
-    for (size_t block = 0; block < b.blocks(); block += chunk) {
-      const size_t count = HWY_MIN(chunk, b.blocks() - block);
-      const size_t bytes = count * b.block_bytes();
-      const uint8_t* next_scales =
-          static_cast<const uint8_t*>(b.scales) +
-          ((n0 + kTile) * b.blocks() + block) * scale_bytes;
-      const PanelChunk p =
-          TurnScales<kTile>(b, n0, columns, block, count, /*int8=*/true, 0, w);
-      for (size_t m = 0; m < g.m; ++m) {
-        const uint32_t* a =
-            g.a_words + m * row_words + block * b.block_size / sizeof(uint32_t);
-        for (size_t n = 0; n < columns; ++n) {
-          PrefetchLines(next_scales + n * b.blocks() * scale_bytes,
-                        count * scale_bytes);
-          DotRow<kDot, kBits>(
-              b.b + (n0 + n) * b.row_bytes() + block * b.block_bytes(), bytes,
-              a, sums + n * kQGemvUnits);
-        }
-        TurnSums(sums, count * units_per_block, turned);
-        const size_t at = m * b.blocks() + block;
-        AddBlocks<kHasZp>(turned, p, units_per_block,
-                          {.words = nullptr,
-                           .scales = g.a_scales + at,
-                           .init = g.a_init + at,
-                           .sums = g.a_sums + at,
-                           .next = 0},
-                          w.acc + m * kTile);
+  for (size_t m = 0; m < g.m; ++m) {
+    std::memset(acc + m * kQGemvColumns, 0, kTile * sizeof *acc);
+  }
+  for (size_t block = 0; block < b.blocks(); block += chunk) {
+    const size_t count = HWY_MIN(chunk, b.blocks() - block);
+    const size_t bytes = count * b.block_bytes();
+    const uint8_t* next_scales =
+        static_cast<const uint8_t*>(b.scales) +
+        ((n0 + kTile) * b.blocks() + block) * scale_bytes;
+    const PanelChunk p =
+        TurnScales<kTile>(b, n0, columns, block, count, /*int8=*/true, 0, w);
+    for (size_t m = 0; m < g.m; ++m) {
+      const uint32_t* a =
+          g.a_words + m * row_words + block * b.block_size / sizeof(uint32_t);
+      for (size_t n = 0; n < columns; ++n) {
+        PrefetchLines(next_scales + n * b.blocks() * scale_bytes,
+                      count * scale_bytes);
+        DotRow<kDot, kBits>(
+            b.b + (n0 + n) * b.row_bytes() + block * b.block_bytes(), bytes, a,
+            sums + n * kQGemvUnits);
+      }
+      TurnSums(sums, count * units_per_block, turned);
+      const size_t at = m * b.blocks() + block;
+      AddBlocks<kHasZp>(turned, p, units_per_block,
+                        {.words = nullptr,
+                         .scales = g.a_scales + at,
+                         .init = g.a_init + at,
+                         .sums = g.a_sums + at,
+                         .next = 0},
+                        acc + m * kQGemvColumns);
+    }
+  }
+}
+
+// Columns [begin, end) of c for all rows.
+template <Dot kDot, int kBits, bool kHasZp>
+void GemvTiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
+  for (size_t n0 = begin; n0 < end; n0 += kQGemvColumns) {
+    const size_t columns = HWY_MIN(kQGemvColumns, end - n0);
+    for (size_t product = 0; product < g.products(); ++product) {
+      for (size_t n = 0; n < columns; n += kTile) {
+        GemvTile<kDot, kBits, kHasZp>(g, product, n0 + n,
+                                      HWY_MIN(kTile, columns - n), w,
+                                      w.acc[product] + n);
       }
     }
-    for (size_t m = 0; m < g.m; ++m) {
-      StoreTileRow(w.acc + m * kTile, g.bias ? g.bias + n0 : nullptr, columns,
-                   g.c + m * g.ldc + n0);
+    if (g.gate) {
+      GateRows(w, kQGemvColumns, 0, g.m, n0, columns, g);
+    } else {
+      StoreRows(w.acc[0], kQGemvColumns, g.bias, 0, g.m, n0, columns, g);
     }
   }
 }

@@ -14,37 +14,48 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// The last vector is loaded and stored in part: rows are not padded.
+// out[i] = f(x[i]) * up[i], without `up` f(x[i]). The last vector is loaded and
+// stored in part: rows are not padded.
 template <class F>
-void Map(const float* x, float* out, size_t n, const F& f) {
+HWY_INLINE void Map(const float* x, const float* up, float* out, size_t n,
+                    const F& f) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    hn::StoreU(f(d, hn::LoadU(d, x + i)), d, out + i);
+    auto y = f(d, hn::LoadU(d, x + i));
+    if (up) y = hn::Mul(y, hn::LoadU(d, up + i));
+    hn::StoreU(y, d, out + i);
   }
-  if (i < n) hn::StoreN(f(d, hn::LoadN(d, x + i, n - i)), d, out + i, n - i);
+  if (i == n) return;
+  auto y = f(d, hn::LoadN(d, x + i, n - i));
+  if (up) y = hn::Mul(y, hn::LoadN(d, up + i, n - i));
+  hn::StoreN(y, d, out + i, n - i);
 }
 
-void ActivateRow(Activation f, float alpha, const float* x, float* out,
-                 size_t n) {
+void ActivateRow(Activation f, float alpha, const float* x, const float* up,
+                 float* out, size_t n) {
   switch (f) {
     case Activation::kExp:
-      return Map(x, out, n, [](auto d, auto v) HWY_ATTR { return Exp(d, v); });
+      return Map(x, up, out, n,
+                 [](auto d, auto v) HWY_ATTR { return Exp(d, v); });
     case Activation::kSigmoid:
-      return Map(x, out, n,
+      return Map(x, up, out, n,
                  [](auto d, auto v) HWY_ATTR { return Sigmoid(d, v); });
     case Activation::kTanh:
-      return Map(x, out, n, [](auto d, auto v) HWY_ATTR { return Tanh(d, v); });
+      return Map(x, up, out, n,
+                 [](auto d, auto v) HWY_ATTR { return Tanh(d, v); });
     case Activation::kErf:
-      return Map(x, out, n, [](auto d, auto v) HWY_ATTR { return Erf(d, v); });
+      return Map(x, up, out, n,
+                 [](auto d, auto v) HWY_ATTR { return Erf(d, v); });
     case Activation::kGelu:
-      return Map(x, out, n, [](auto d, auto v) HWY_ATTR { return Gelu(d, v); });
+      return Map(x, up, out, n,
+                 [](auto d, auto v) HWY_ATTR { return Gelu(d, v); });
     case Activation::kGeluTanh:
-      return Map(x, out, n,
+      return Map(x, up, out, n,
                  [](auto d, auto v) HWY_ATTR { return GeluTanh(d, v); });
     case Activation::kSwish:
-      return Map(x, out, n, [alpha](auto d, auto v) HWY_ATTR {
+      return Map(x, up, out, n, [alpha](auto d, auto v) HWY_ATTR {
         return Swish(d, v, hn::Set(d, alpha));
       });
   }
@@ -83,7 +94,17 @@ double ActivateScalar(Activation f, double alpha, double x) {
 HWY_EXPORT(ActivateRow);
 
 void Activate(Activation f, float alpha, const float* x, float* out, size_t n) {
-  HWY_DYNAMIC_DISPATCH(ActivateRow)(f, alpha, x, out, n);
+  HWY_DYNAMIC_DISPATCH(ActivateRow)(f, alpha, x, nullptr, out, n);
+}
+
+void ActivateGate(Activation f, float alpha, const float* gate, const float* up,
+                  size_t stride, size_t rows, size_t columns, float* out,
+                  size_t out_stride) {
+  const auto row = HWY_DYNAMIC_POINTER(ActivateRow);
+  for (size_t r = 0; r < rows; ++r) {
+    row(f, alpha, gate + r * stride, up + r * stride, out + r * out_stride,
+        columns);
+  }
 }
 
 }  // namespace slm

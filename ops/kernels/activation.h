@@ -23,6 +23,12 @@ enum class Activation {
 // out[i] = f(x[i]) for i in [0, n); alpha is kSwish's. out may be x.
 void Activate(Activation f, float alpha, const float* x, float* out, size_t n);
 
+// out [rows, columns] = f(gate) * up, with row strides in floats; the bits of
+// Activate followed by a product.
+void ActivateGate(Activation f, float alpha, const float* gate, const float* up,
+                  size_t stride, size_t rows, size_t columns, float* out,
+                  size_t out_stride);
+
 // One value in double: the oracle of the above, and the path of float64.
 double ActivateScalar(Activation f, double alpha, double x);
 

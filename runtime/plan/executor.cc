@@ -183,8 +183,8 @@ Status Executor::Place(const Step& step, const OpContext& context,
   } else if (dry) {
     dry_size_[id == kNoValue ? 0 : id] = id == kNoValue ? 0 : bytes;
     dry_bytes_ += id == kNoValue ? 0 : bytes;
-  } else if (output == 0 && (step.op->traits & kInPlace) &&
-             first != kNoValue && !is_fed_[first] && slots_[first].buffer &&
+  } else if (output == 0 && (step.op->traits & kInPlace) && first != kNoValue &&
+             !is_fed_[first] && slots_[first].buffer &&
              slots_[first].buffer.use_count() == 2 &&  // the pool and this slot
              std::count(step.release.begin(), step.release.end(), first) &&
              context.In(0).Bytes() == bytes) {
@@ -237,8 +237,8 @@ Status Executor::RunBranches(size_t index, const Batch* batch, bool dry) {
     SLM_RETURN_IF_ERROR(branch.Run(batch));
   }
   if (inner.outputs.size() != node.outputs.size()) {
-    return Invalid("has %zu outputs, its branch gives %zu",
-                   node.outputs.size(), inner.outputs.size());
+    return Invalid("has %zu outputs, its branch gives %zu", node.outputs.size(),
+                   inner.outputs.size());
   }
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     if (node.outputs[i] != kNoValue) slots_[node.outputs[i]] = branch.Output(i);

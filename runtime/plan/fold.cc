@@ -29,7 +29,8 @@ bool IsHalfCast(const Graph& graph, const Node& node) {
     return false;
   }
   const Attribute* to = node.Find("to");
-  const auto target = to ? DTypeFromOnnx(static_cast<int>(to->i)) : std::nullopt;
+  const auto target =
+      to ? DTypeFromOnnx(static_cast<int>(to->i)) : std::nullopt;
   return target && (IsHalf(*target) || *target == DType::kF32) &&
          IsHalf(graph.values[node.inputs[0]].constant->dtype);
 }
@@ -112,8 +113,8 @@ class Folder {
       return OkStatus();
     }
     for (TensorView& t : context->outputs) {
-      SLM_ASSIGN_OR_RETURN(t.data, graph_->storage->Allocate(
-                                       t.Bytes(), "a folded constant"));
+      SLM_ASSIGN_OR_RETURN(
+          t.data, graph_->storage->Allocate(t.Bytes(), "a folded constant"));
     }
     SLM_ASSIGN_OR_RETURN(
         const AlignedBuffer scratch,
@@ -131,16 +132,16 @@ class Folder {
 
 Result<ValueId> ConstantAsFloat(Graph* graph, ValueId half) {
   const TensorView from = *graph->values[half].constant;
-  SLM_ASSIGN_OR_RETURN(const ValueId id,
-                       graph->AddConstant(graph->values[half].name,
-                                          DType::kF32, from.shape));
+  SLM_ASSIGN_OR_RETURN(
+      const ValueId id,
+      graph->AddConstant(graph->values[half].name, DType::kF32, from.shape));
   float* out = graph->values[id].constant->Mutable<float>();
   const uint8_t* in = from.Raw();
   for (size_t i = 0; i < from.Count(); ++i) {
     uint16_t bits;  // the source may be a mapped file at an odd offset
     std::memcpy(&bits, in + 2 * i, sizeof bits);
-    out[i] = from.dtype == DType::kF16 ? FloatFromF16(bits)
-                                       : FloatFromBF16(bits);
+    out[i] =
+        from.dtype == DType::kF16 ? FloatFromF16(bits) : FloatFromBF16(bits);
   }
   return id;
 }

@@ -17,15 +17,29 @@ namespace {
 
 // Inputs of com.microsoft::GroupQueryAttention.
 enum GqaInput : size_t {
-  kQuery, kKey, kValue, kPastKey, kPastValue, kSeqlens, kTotal, kCos, kSin,
-  kPositions, kBias, kSink, kKeyScale, kValueScale, kQNorm, kKNorm
+  kQuery,
+  kKey,
+  kValue,
+  kPastKey,
+  kPastValue,
+  kSeqlens,
+  kTotal,
+  kCos,
+  kSin,
+  kPositions,
+  kBias,
+  kSink,
+  kKeyScale,
+  kValueScale,
+  kQNorm,
+  kKNorm
 };
 
 // Attributes that the bound operator knows under the same name.
 constexpr const char* kCopied[] = {
-    "num_heads",          "kv_num_heads",      "scale",
-    "softcap",            "do_rotary",         "rotary_interleaved",
-    "local_window_size",  "smooth_softmax",    "qk_norm_epsilon"};
+    "num_heads",         "kv_num_heads",   "scale",
+    "softcap",           "do_rotary",      "rotary_interleaved",
+    "local_window_size", "smooth_softmax", "qk_norm_epsilon"};
 
 // A switch between two rope caches by the total length.
 struct RopeSwitch {
@@ -155,16 +169,15 @@ class Binder {
         return "past keys or values are no graph input";
       }
       if (uses_[past] != 1) return "another node reads its past";
-      if (graph_->values[past].dtype &&
-          !IsFloat(*graph_->values[past].dtype)) {
+      if (graph_->values[past].dtype && !IsFloat(*graph_->values[past].dtype)) {
         return "quantised past";
       }
     }
     for (size_t o = 1; o < node.outputs.size(); ++o) {
       const ValueId id = node.outputs[o];
       if (id == kNoValue) continue;
-      const bool output = std::count(graph_->outputs.begin(),
-                                     graph_->outputs.end(), id) > 0;
+      const bool output =
+          std::count(graph_->outputs.begin(), graph_->outputs.end(), id) > 0;
       if (o > 2 ? uses_[id] > 0 : !output || uses_[id] != 1) {
         return "another node reads its present";
       }
@@ -213,8 +226,7 @@ class Binder {
                        cos_switch->long_cache, sin_switch->long_cache}) {
       bound->inputs.push_back(id);
     }
-    bound->attributes.push_back(
-        IntAttribute("rope_switch", cos_switch->above));
+    bound->attributes.push_back(IntAttribute("rope_switch", cos_switch->above));
     context_->rope_switch = static_cast<size_t>(cos_switch->above);
     return std::string();
   }
@@ -243,8 +255,8 @@ class Binder {
     RopeSwitch result;
     result.above = *limit.As<int64_t>();
     if (result.above < 1 || result.above > (1 << 20)) return none;
-    for (const int64_t length : {int64_t{1}, result.above, result.above + 1,
-                                 2 * result.above + 3}) {
+    for (const int64_t length :
+         {int64_t{1}, result.above, result.above + 1, 2 * result.above + 3}) {
       SLM_ASSIGN_OR_RETURN(const auto value,
                            EvaluateCondition(node->Input(0), length));
       if (!value || *value != (length > result.above)) return none;
@@ -314,7 +326,8 @@ class Binder {
     }
     graph_->inputs = token_inputs;
     SelectRows(names.logits, &token_inputs);
-    SLM_ASSIGN_OR_RETURN(auto plan, PlanGraph(std::make_shared<Graph>(*graph_)));
+    SLM_ASSIGN_OR_RETURN(auto plan,
+                         PlanGraph(std::make_shared<Graph>(*graph_)));
     plan->row_selection = context_->row_selection;
     SLM_ASSIGN_OR_RETURN(const std::string reason,
                          WhyNotRowwise(*plan, token_inputs));
@@ -376,8 +389,8 @@ class Binder {
     SLM_ASSIGN_OR_RETURN(const auto shapes, ShapesFor(plan, token_inputs, 1));
     for (const Node& node : plan.graph->nodes) {
       if (node.domain != "slm" || node.type != "GroupQueryAttention") continue;
-      KvSlot& slot = context_->kv_slots[static_cast<size_t>(
-          node.Find("layer_slot")->i)];
+      KvSlot& slot =
+          context_->kv_slots[static_cast<size_t>(node.Find("layer_slot")->i)];
       slot.kv_heads = static_cast<size_t>(node.Find("kv_num_heads")->i);
       const int64_t width = shapes[node.outputs[0]].back();
       slot.head_size = static_cast<size_t>(width / node.Find("num_heads")->i);

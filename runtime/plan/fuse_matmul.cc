@@ -28,9 +28,9 @@ bool SwapsAxes(const Node* node) {
 // A constant matrix behind DequantizeLinear, as the product of A [.., K] wants
 // it: element (k, n).
 struct QuantizedWeight {
-  const TensorView* q = nullptr;       // [K, N], or [N, K] if transposed
-  const TensorView* scale = nullptr;   // scalar, [N], or blocked like q
-  const TensorView* zero = nullptr;    // like scale; nullptr: 0
+  const TensorView* q = nullptr;      // [K, N], or [N, K] if transposed
+  const TensorView* scale = nullptr;  // scalar, [N], or blocked like q
+  const TensorView* zero = nullptr;   // like scale; nullptr: 0
   bool transposed = false;
   size_t k = 0, n = 0;
   size_t block = 0;  // of the file along K; 0: one scale for a column or all
@@ -97,8 +97,8 @@ std::string Recognise(const Graph& graph, const Node& dequantize,
              (!axis || *axis == k_axis || w.scale->Count() != w.n)) {
     return "scales run along K";
   }
-  if (w.zero && (w.zero->Count() != w.scale->Count() ||
-                 w.zero->dtype != w.q->dtype)) {
+  if (w.zero &&
+      (w.zero->Count() != w.scale->Count() || w.zero->dtype != w.q->dtype)) {
     return "zero points do not fit the scales";
   }
   *weight = w;
@@ -128,9 +128,9 @@ Result<Packed> Pack(Graph* graph, const QuantizedWeight& w,
       packed.b,
       graph->AddConstant(name + ".packed", DType::kU8,
                          {n64, blocks64, static_cast<int64_t>(block_bytes)}));
-  SLM_ASSIGN_OR_RETURN(packed.scales,
-                       graph->AddConstant(name + ".scales", w.scale->dtype,
-                                          {n64, blocks64}));
+  SLM_ASSIGN_OR_RETURN(
+      packed.scales,
+      graph->AddConstant(name + ".scales", w.scale->dtype, {n64, blocks64}));
   SLM_ASSIGN_OR_RETURN(
       packed.zeros,
       graph->AddConstant(name + ".zeros", DType::kU8,
@@ -200,16 +200,15 @@ Status FuseQuantizedMatMul(FusionContext* context) {
     const Node& node = graph.nodes[i];
     // As FuseTransposedMatMul makes it: one from a file may scale, too.
     const bool fused = node.domain == "com.microsoft" &&
-                       node.type == "FusedMatMul" &&
-                       IntOf(node, "transB", 0) && node.attributes.size() == 1;
+                       node.type == "FusedMatMul" && IntOf(node, "transB", 0) &&
+                       node.attributes.size() == 1;
     if (!IsOp(&node, "MatMul") && !fused) continue;
     const Node* producer = graph.Producer(node.Input(1));
     const bool transposed = fused || SwapsAxes(producer);
     if (!fused && transposed) producer = graph.Producer(producer->Input(0));
     if (!IsOp(producer, "DequantizeLinear")) continue;
     QuantizedWeight weight;
-    const std::string reason =
-        Recognise(graph, *producer, transposed, &weight);
+    const std::string reason = Recognise(graph, *producer, transposed, &weight);
     if (!reason.empty()) {
       context->Refused(node, reason);
       continue;

@@ -15,6 +15,8 @@ constexpr Fusion kFusions[] = {
     {"transposed-gather", FuseTransposedGather},
     {"fold-constants", Fold},
     {"bind-attention", BindAttention},
+    // Last: the proof that binds attention knows the operators of files.
+    {"gated-matmul", FuseGatedMatMul},
 };
 
 }  // namespace

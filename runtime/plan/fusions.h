@@ -59,11 +59,12 @@ Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
 // In the order in which they run.
 std::span<const Fusion> Fusions();
 
-// One file a family: fuse_matmul.cc, fuse_attention.cc.
+// One file a family: fuse_matmul.cc, fuse_gate.cc, fuse_attention.cc.
 Status FuseTransposedMatMul(FusionContext* context);
 Status FuseQuantizedMatMul(FusionContext* context);
 Status FuseTransposedGather(FusionContext* context);
 Status BindAttention(FusionContext* context);
+Status FuseGatedMatMul(FusionContext* context);
 
 }  // namespace slm
 

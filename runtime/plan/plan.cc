@@ -36,11 +36,12 @@ Status PlanStep(Graph* graph, size_t n, std::map<ValueId, ValueId>* converted,
   step->node = static_cast<int32_t>(n);
   step->op = FindOp(node.domain, node.type, node.version);
   if (!step->op) {
-    return Invalid("%s: op %s%s%s (version %d) is not supported; slm-inspect "
-                   "ops lists all",
-                   graph->Where(node).c_str(), Printable(node.domain).c_str(),
-                   node.domain.empty() ? "" : "::",
-                   Printable(node.type).c_str(), node.version);
+    return Invalid(
+        "%s: op %s%s%s (version %d) is not supported; slm-inspect "
+        "ops lists all",
+        graph->Where(node).c_str(), Printable(node.domain).c_str(),
+        node.domain.empty() ? "" : "::", Printable(node.type).c_str(),
+        node.version);
   }
   SLM_RETURN_IF_ERROR(ConvertHalfInputs(graph, n, *step->op, converted));
   if (step->op->parse) {
@@ -91,7 +92,7 @@ void SetReleases(Plan* plan) {
 
 void OverrideAccuracy(Graph* graph, int level) {
   for (Node& node : graph->nodes) {
-    if (node.type != "MatMulNBits") continue;
+    if (node.type != "MatMulNBits" && node.type != "GatedMatMulNBits") continue;
     std::erase_if(node.attributes, [](const Attribute& a) {
       return a.name == "accuracy_level";
     });

@@ -39,7 +39,7 @@ constexpr AxisRule kAxisRules[] = {
 
 // Products: rows in input 0, contracted over its last axis, constants beside.
 constexpr const char* kProducts[] = {"MatMul", "MatMulNBits", "FusedMatMul",
-                                     "Gemm", "QMoE", "MoE"};
+                                     "Gemm",   "QMoE",        "MoE"};
 // Look a token up in a constant table: ids are input 1.
 constexpr const char* kLookups[] = {"Gather", "GatherBlockQuantized",
                                     "GatherColumns"};
@@ -112,7 +112,8 @@ class RowProof {
     }
     for (ValueId id : node.outputs) {
       // Left-out outputs of norms have no shape here.
-      if (id == kNoValue || (a_[id].rank() == 0 && b_[id].rank() == 0)) continue;
+      if (id == kNoValue || (a_[id].rank() == 0 && b_[id].rank() == 0))
+        continue;
       const std::string reason = TokenMajor(id);
       if (!reason.empty()) return "its output " + reason;
     }
@@ -252,8 +253,8 @@ Result<size_t> DryRun(const Plan& plan,
   for (ValueId id : token_inputs) {
     HeldTensor tensor;
     tensor.view.dtype = plan.graph->values[id].dtype.value_or(DType::kI64);
-    tensor.view.shape = id == plan.row_selection ? Shape{logit_rows}
-                                                 : Shape{1, tokens};
+    tensor.view.shape =
+        id == plan.row_selection ? Shape{logit_rows} : Shape{1, tokens};
     executor->Feed(id, std::move(tensor));
   }
   const BatchSequence sequence{0, static_cast<size_t>(tokens), 0, 0, {}};

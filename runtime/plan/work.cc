@@ -9,6 +9,7 @@ namespace {
 enum class Kind {
   kOther,
   kProduct,
+  kGatedProduct,  // two of them
   kConv,
   kGather,
   kRotary,
@@ -27,6 +28,7 @@ constexpr KindRow kKinds[] = {
     {"Conv", Kind::kConv},
     {"DynamicQuantizeMatMul", Kind::kProduct},
     {"FusedMatMul", Kind::kProduct},
+    {"GatedMatMulNBits", Kind::kGatedProduct},
     {"Gather", Kind::kGather},
     {"GatherBlockQuantized", Kind::kGather},
     {"GatherColumns", Kind::kGather},
@@ -195,6 +197,9 @@ Work WorkOf(const Graph& graph, const Step& step, const OpContext& c) {
     case Kind::kProduct:
       work.product_macs = c.Out(0).Count() * InnerSize(node, c);
       break;
+    case Kind::kGatedProduct:
+      work.product_macs = 2 * c.Out(0).Count() * InnerSize(node, c);
+      break;
     case Kind::kConv:  // weights [out channels, ...]: all but the first meet
       if (c.In(1).shape.rank() > 0) {
         work.product_macs =
@@ -219,13 +224,15 @@ std::string ShapeLabel(const Graph& graph, const Step& step,
   const Kind kind = KindOf(*step.op);
   if (c.outputs.empty()) return "";
   const Shape& out = c.Out(0).shape;
-  if (kind == Kind::kProduct && out.rank() > 0) {
+  const bool gated = kind == Kind::kGatedProduct;
+  if ((kind == Kind::kProduct || gated) && out.rank() > 0) {
     const uint64_t k = InnerSize(node, c);
     const uint64_t n = static_cast<uint64_t>(out.back());
-    std::string label = Format(
-        "[%zu, %zu] x [%zu, %zu] ", out.Count() / std::max<size_t>(1, n),
-        static_cast<size_t>(k), static_cast<size_t>(k), static_cast<size_t>(n));
-    if (node.type == "MatMulNBits") {
+    std::string label = Format("[%zu, %zu] x %s[%zu, %zu] ",
+                               out.Count() / std::max<size_t>(1, n),
+                               static_cast<size_t>(k), gated ? "2 " : "",
+                               static_cast<size_t>(k), static_cast<size_t>(n));
+    if (node.type == "MatMulNBits" || gated) {
       return label + Format("int%d/%d",
                             static_cast<int>(IntOf(node, "bits", 4)),
                             static_cast<int>(IntOf(node, "block_size", 32)));

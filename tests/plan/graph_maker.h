@@ -81,6 +81,13 @@ class GraphMaker {
     a.f = value;
     graph_->nodes.back().attributes.push_back(std::move(a));
   }
+  void String(const char* name, const char* value) {  // likewise
+    Attribute a;
+    a.name = name;
+    a.type = Attribute::Type::kString;
+    a.s = value;
+    graph_->nodes.back().attributes.push_back(std::move(a));
+  }
   // Takes the graph.
   std::unique_ptr<Graph> Finish(ValueId output, const std::string& name) {
     graph_->values[output].name = name;

@@ -73,14 +73,15 @@ double RoundingCount(const BlockQuantMatrix& b, QGemmMode mode) {
 
 std::vector<float> Product(ThreadPool& pool, const float* a, size_t lda,
                            size_t m, const BlockQuantMatrix& b,
-                           const float* bias, QGemmMode mode) {
+                           const float* bias, QGemmMode mode,
+                           const QGemmGate* gate = nullptr) {
   const size_t ldc = b.n + 3;
   std::vector<float> c(m * ldc, 123.0f);
   AlignedBuffer scratch =
       std::move(AlignedBuffer::Allocate(
                     QGemmScratchBytes(m, b, mode, pool.size()), "scratch")
                     .value());
-  QGemm(pool, a, lda, m, b, bias, c.data(), ldc, mode, scratch.data());
+  QGemm(pool, a, lda, m, b, bias, c.data(), ldc, mode, scratch.data(), gate);
   std::vector<float> packed;
   for (size_t r = 0; r < m; ++r) {
     for (size_t n = 0; n < b.n; ++n) packed.push_back(c[r * ldc + n]);
@@ -239,6 +240,43 @@ TEST_P(QGemmTest, TinyAndZeroBlocksGiveFiniteResults) {
                                          QGemmMode::kInt8Activations);
     // At most 64 columns of |w| <= 8 * 0.1 each.
     for (float v : y) EXPECT_LE(std::abs(v), value * 64 * 0.8);
+  }
+}
+
+// Sum and difference show both halves, biases and places of every element.
+TEST_P(QGemmTest, AGateGetsTheBitsOfBothProducts) {
+  const auto f = [](const void*, const GateTile& t) {
+    for (size_t r = 0; r < t.rows; ++r) {
+      for (size_t n = 0; n < t.columns; ++n) {
+        t.c[r * t.ldc + n] =
+            t.gate[r * t.stride + n] - 2 * t.up[r * t.stride + n];
+      }
+    }
+  };
+  for (ZeroPoints zp : {ZeroPoints::kNone, ZeroPoints::kPacked}) {
+    for (size_t n : {1, 16, 31, 32, 70, 129}) {
+      for (size_t m : {1, 2, 3, 8, 29}) {
+        for (QGemmMode mode : kModes) {
+          const size_t k = 200;
+          const MatrixCase c = {n, k, 4, 32, zp, DType::kF32};
+          RandomMatrix b = MakeRandomMatrix(c, rng_);
+          RandomMatrix up = MakeRandomMatrix(c, rng_);
+          const std::vector<float> a = RandomFloats(m * k, -1, 1, rng_);
+          const std::vector<float> bias = RandomFloats(n, -1, 1, rng_);
+          const QGemmGate gate = {
+              .up = &up.view, .up_bias = bias.data(), .f = f};
+          const std::vector<float> x =
+              Product(one_, a.data(), k, m, b.view, nullptr, mode);
+          const std::vector<float> y =
+              Product(one_, a.data(), k, m, up.view, bias.data(), mode);
+          const std::vector<float> gated =
+              Product(three_, a.data(), k, m, b.view, nullptr, mode, &gate);
+          for (size_t i = 0; i < x.size(); ++i) {
+            ASSERT_EQ(gated[i], x[i] - 2 * y[i]) << n << " " << m << " " << i;
+          }
+        }
+      }
+    }
   }
 }
 
