@@ -35,7 +35,7 @@ constexpr Flag kFlags[] = {
     {"d,depth", "N,N...", "tokens that are in the cache already (0)"},
     {"b,batch", "N,N...", "sequences that run together (1)"},
     {"r,repeat", "N", "timed repetitions, after one warm-up (5)"},
-    {"t,threads", "N|auto", "threads (auto: the model's wish, or all cores)"},
+    {"t,threads", "N|auto", "threads (auto: all, or what the model says)"},
     {"kv", "fp32|fp16|int8", "type of the KV cache (fp16)"},
     {"profile", "", "time per op, in a repetition of its own"},
     {"o,output", "text|md|csv|json", "format of the result (text)"},
