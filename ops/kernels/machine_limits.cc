@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "runtime/core/clock.h"
+#include "runtime/core/cpu.h"
 #include "runtime/core/memory.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/machine_limits.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "quant/dot-inl.h"
 #include "runtime/core/vec-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,10 +21,6 @@ namespace slm {
 namespace HWY_NAMESPACE {
 
 using DU64 = hn::ScalableTag<uint64_t>;
-using DI32 = hn::ScalableTag<int32_t>;
-using DI16 = hn::ScalableTag<int16_t>;
-using DI8 = hn::ScalableTag<int8_t>;
-using DU8 = hn::ScalableTag<uint8_t>;
 
 // sum of x [n]; eight vectors in flight hide the latency of the additions.
 uint64_t SumWords(const uint64_t* x, size_t n) {
@@ -45,80 +43,87 @@ uint64_t SumWords(const uint64_t* x, size_t n) {
   return hn::ReduceSum(d, hn::Add(s0, s4));
 }
 
-// `rounds` rounds of multiply-adds that no compiler can take out of the loop or
-// make one of; *result is any number of below 64 and becomes their sum. Returns
-// the number of byte products.
-#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL  // no VNNI
+// Rounds of multiply-adds that no compiler can take out of the loop or make one
+// of; *result is any number below 64 and becomes their sum. They return the
+// number of byte products. The products are those of the kernels (Dot).
+
 // sum_j += u * a_i in pairs, with another u each round: what fits 16 registers
 // without a spill, and 17 instructions for 8 products of vectors.
-size_t MultiplyBytes(size_t rounds, int64_t* result) {
+size_t MultiplyPairs(size_t rounds, int64_t* result) {
   const DI16 d;
   const auto a = [&](int i) HWY_ATTR {
-    return hn::Set(DI8(), static_cast<int8_t>(*result + i));
+    return hn::BitCast(DU32(),
+                       hn::Set(DI8(), static_cast<int8_t>(*result + i)));
   };
-  const auto a0 = a(0), a1 = a(1), a2 = a(2), a3 = a(3);
-  const auto a4 = a(4), a5 = a(5), a6 = a(6), a7 = a(7);
-  auto u = hn::BitCast(DU8(), a(8));
-  const auto step = u;
+  const VU32 a0 = a(0), a1 = a(1), a2 = a(2), a3 = a(3);
+  const VU32 a4 = a(4), a5 = a(5), a6 = a(6), a7 = a(7), step = a(8);
+  VU32 u = step;
   auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
   for (size_t i = 0; i < rounds; ++i) {
-    s0 = hn::Add(s0, hn::SatWidenMulPairwiseAdd(d, u, a0));
-    s1 = hn::Add(s1, hn::SatWidenMulPairwiseAdd(d, u, a1));
-    s2 = hn::Add(s2, hn::SatWidenMulPairwiseAdd(d, u, a2));
-    s3 = hn::Add(s3, hn::SatWidenMulPairwiseAdd(d, u, a3));
-    s0 = hn::Add(s0, hn::SatWidenMulPairwiseAdd(d, u, a4));
-    s1 = hn::Add(s1, hn::SatWidenMulPairwiseAdd(d, u, a5));
-    s2 = hn::Add(s2, hn::SatWidenMulPairwiseAdd(d, u, a6));
-    s3 = hn::Add(s3, hn::SatWidenMulPairwiseAdd(d, u, a7));
+    s0 = hn::Add(s0, Pairs(u, a0));
+    s1 = hn::Add(s1, Pairs(u, a1));
+    s2 = hn::Add(s2, Pairs(u, a2));
+    s3 = hn::Add(s3, Pairs(u, a3));
+    s0 = hn::Add(s0, Pairs(u, a4));
+    s1 = hn::Add(s1, Pairs(u, a5));
+    s2 = hn::Add(s2, Pairs(u, a6));
+    s3 = hn::Add(s3, Pairs(u, a7));
     u = hn::Add(u, step);
   }
   *result = hn::GetLane(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)));
-  return rounds * 8 * hn::Lanes(DI8());
+  return rounds * 8 * 4 * kLanes;
 }
-#else
+
 // s_i += s_i * a: twelve independent sums keep two instructions a cycle with a
 // latency of five to six busy.
-struct Sums {
-  hn::Vec<DI32> s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11;
-};
-
-HWY_INLINE void MultiplyAdd(hn::Vec<DI8> a, hn::Vec<DI32>& s) {
-#if HWY_ARCH_X86
-  const auto own = hn::BitCast(DU8(), s);
-#else
-  const auto own = hn::BitCast(DI8(), s);
-#endif
-  s = hn::SumOfMulQuadAccumulate(DI32(), own, a, s);
-}
-
-size_t MultiplyBytes(size_t rounds, int64_t* result) {
+template <Dot kDot>
+size_t MultiplyQuads(size_t rounds, int64_t* result) {
   const auto s = [&](int i) HWY_ATTR {
     return hn::Set(DI32(), static_cast<int32_t>(*result) + i);
   };
-  Sums x = {s(0), s(1), s(2), s(3), s(4),  s(5),
-            s(6), s(7), s(8), s(9), s(10), s(11)};
-  const auto a = hn::Set(DI8(), int8_t{3});
+  VI32 s0 = s(0), s1 = s(1), s2 = s(2), s3 = s(3), s4 = s(4), s5 = s(5);
+  VI32 s6 = s(6), s7 = s(7), s8 = s(8), s9 = s(9), s10 = s(10), s11 = s(11);
+  const VU32 a = hn::Set(DU32(), 0x03030303u);
+  const auto step = [&](VI32 sum) HWY_ATTR {
+    return Dot4<kDot>(hn::BitCast(DU32(), sum), a, sum);
+  };
   for (size_t i = 0; i < rounds; ++i) {
-    MultiplyAdd(a, x.s0);
-    MultiplyAdd(a, x.s1);
-    MultiplyAdd(a, x.s2);
-    MultiplyAdd(a, x.s3);
-    MultiplyAdd(a, x.s4);
-    MultiplyAdd(a, x.s5);
-    MultiplyAdd(a, x.s6);
-    MultiplyAdd(a, x.s7);
-    MultiplyAdd(a, x.s8);
-    MultiplyAdd(a, x.s9);
-    MultiplyAdd(a, x.s10);
-    MultiplyAdd(a, x.s11);
+    s0 = step(s0);
+    s1 = step(s1);
+    s2 = step(s2);
+    s3 = step(s3);
+    s4 = step(s4);
+    s5 = step(s5);
+    s6 = step(s6);
+    s7 = step(s7);
+    s8 = step(s8);
+    s9 = step(s9);
+    s10 = step(s10);
+    s11 = step(s11);
   }
-  x.s0 = hn::Add(hn::Add(x.s0, x.s1), hn::Add(x.s2, x.s3));
-  x.s4 = hn::Add(hn::Add(x.s4, x.s5), hn::Add(x.s6, x.s7));
-  x.s8 = hn::Add(hn::Add(x.s8, x.s9), hn::Add(x.s10, x.s11));
-  *result = hn::GetLane(hn::Add(x.s0, hn::Add(x.s4, x.s8)));
-  return rounds * 12 * hn::Lanes(DI8());
+  s0 = hn::Add(hn::Add(s0, s1), hn::Add(s2, s3));
+  s4 = hn::Add(hn::Add(s4, s5), hn::Add(s6, s7));
+  s8 = hn::Add(hn::Add(s8, s9), hn::Add(s10, s11));
+  *result = hn::GetLane(hn::Add(s0, hn::Add(s4, s8)));
+  return rounds * 12 * 4 * kLanes;
 }
+
+size_t MultiplyBytes(size_t rounds, int64_t* result) {
+  if constexpr (kNativeDot == Dot::kPairs) {
+    return MultiplyPairs(rounds, result);
+  } else {
+    return MultiplyQuads<kNativeDot>(rounds, result);
+  }
+}
+
+// For UseAvxVnni; other targets than AVX2 are never asked.
+size_t MultiplyBytesVex(size_t rounds, int64_t* result) {
+#if HWY_TARGET == HWY_AVX2
+  return MultiplyQuads<Dot::kVexU8I8>(rounds, result);
+#else
+  return MultiplyBytes(rounds, result);
 #endif
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
@@ -129,12 +134,13 @@ namespace slm {
 
 HWY_EXPORT(SumWords);
 HWY_EXPORT(MultiplyBytes);
+HWY_EXPORT(MultiplyBytesVex);
 
 namespace {
 
 // Other programs only ever slow a pass down, so the best of passes counts;
-// a quarter of a second meets some undisturbed ones.
-constexpr double kSecondsPerLimit = 0.25;
+// a tenth of a second meets some undisturbed ones.
+constexpr double kSecondsPerLimit = 0.1;
 constexpr size_t kMostPasses = 50;
 
 // Seconds of the fastest call of `pass`.
@@ -179,12 +185,14 @@ double MeasureInt8Peak(ThreadPool& pool) {
   // About 2 ms: a pool's start and end do not show, and a slice of time that
   // another program takes spoils few passes.
   constexpr size_t kRounds = 1 << 20;
+  const auto multiply = UseAvxVnni() ? HWY_DYNAMIC_POINTER(MultiplyBytesVex)
+                                     : HWY_DYNAMIC_POINTER(MultiplyBytes);
   std::vector<int64_t> sums(pool.size());
   std::vector<size_t> products(pool.size());
   const double seconds = Fastest([&] {
     ParallelFor(pool, pool.size(), 1, [&](size_t, size_t, size_t t) {
       sums[t] &= 63;
-      products[t] = HWY_DYNAMIC_DISPATCH(MultiplyBytes)(kRounds, &sums[t]);
+      products[t] = multiply(kRounds, &sums[t]);
     });
   });
   int64_t sum = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What this machine can do at most, measured in a fraction of a second: the
+// What this machine can do at most, each measured in a tenth of a second: the
 // two limits that decode (reading) and prefill (multiplying) run against.
 #ifndef SLM_OPS_KERNELS_MACHINE_LIMITS_H_
 #define SLM_OPS_KERNELS_MACHINE_LIMITS_H_

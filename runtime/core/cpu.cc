@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/core/cpu.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>

@@ -70,19 +70,26 @@ double CpuPercent(std::span<const TestResult> results, size_t threads) {
   return wall > 0 ? 100 * cpu / wall / static_cast<double>(threads) : 0;
 }
 
+// Another program that takes a core for half a second spoils one round, so
+// there are several, and the best counts as it does for the tests.
+void ImproveInt8(ThreadPool& threads, Limits* limits) {
+  limits->int8_ops = std::max(limits->int8_ops, MeasureInt8Peak(threads));
+}
+
 // After the tests: the buffer would count in their peak of memory.
-Limits MeasureLimits(ThreadPool& threads) {
+void ImproveBoth(ThreadPool& threads, Limits* limits) {
+  constexpr int kRounds = 3;
   // Far larger than the cache, but no gigabyte on account of a server's. The
   // same where the size of the cache is not known.
   const size_t cache = LastCacheBytes();
   const size_t buffer =
       cache ? std::clamp(4 * cache, size_t{64} << 20, size_t{512} << 20)
             : size_t{256} << 20;
-  Limits limits;
-  const Result<double> read = MeasureReadBandwidth(threads, buffer);
-  if (read.ok()) limits.read_bytes = *read;
-  limits.int8_ops = MeasureInt8Peak(threads);
-  return limits;
+  for (int i = 0; i < kRounds; ++i) {
+    const Result<double> read = MeasureReadBandwidth(threads, buffer);
+    if (read.ok()) limits->read_bytes = std::max(limits->read_bytes, *read);
+    ImproveInt8(threads, limits);
+  }
 }
 
 Result<Report> Run(const Options& options) {
@@ -115,7 +122,7 @@ Result<Report> Run(const Options& options) {
   }
   report.peak_rss = GetProcessMemory().peak;
   report.cpu_percent = CpuPercent(report.tests, report.threads);
-  report.limits = MeasureLimits(*opened.threads);
+  ImproveBoth(*opened.threads, &report.limits);
   return report;
 }
 
