@@ -142,10 +142,11 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n,
   const uint32_t* HWY_RESTRICT panel = p.words + n;
   const uint32_t* HWY_RESTRICT aq = a.words;
   for (size_t block = 0; block < p.blocks; ++block) {
-    // The next rows come from the second-level cache.
-    const uint32_t* next = aq + a.next;
-    for (size_t i = 0; i < p.groups_per_block * kRows * 4; i += 16) {
-      hwy::Prefetch(next + i);
+    const size_t groups = kGroups > 0 ? kGroups : p.groups_per_block;
+    // The next rows come from a cache further out.
+    HWY_UNROLL(4)
+    for (size_t i = 0; i < groups * kRows * 4; i += 16) {
+      hwy::Prefetch(aq + a.next + i);
     }
     VI32 sum[kRows][kVectors];
     HWY_UNROLL(8)
@@ -154,19 +155,11 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n,
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::BitCast(di, init);
     }
-    if constexpr (kGroups > 0) {
-      HWY_UNROLL(8)
-      for (int g = 0; g < kGroups; ++g) {
-        DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
-        panel += 4 * kQGemmColumns;
-        aq += kRows * 4;
-      }
-    } else {
-      for (size_t g = 0; g < p.groups_per_block; ++g) {
-        DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
-        panel += 4 * kQGemmColumns;
-        aq += kRows * 4;
-      }
+    HWY_UNROLL(2)
+    for (size_t g = 0; g < groups; ++g) {
+      DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
+      panel += 4 * kQGemmColumns;
+      aq += kRows * 4;
     }
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {

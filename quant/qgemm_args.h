@@ -21,7 +21,7 @@ inline constexpr size_t kQGemmMaxDepth = 1024;
 // Kernels take up to 3, 4, 6 or 8 rows; a step of rows is whole calls of each.
 inline constexpr size_t kQGemmRowStep = 24;
 // Rows of a that share one pass over b's bytes, at most.
-inline constexpr size_t kQGemmRowBlock = 11 * kQGemmRowStep;
+inline constexpr size_t kQGemmRowBlock = 22 * kQGemmRowStep;
 
 // QGemv takes up to so many rows: it turns products, not weights, which is
 // less work for a weight and more for a row.
@@ -42,7 +42,7 @@ inline size_t QGemmChunkBlocks(const BlockQuantMatrix& b) {
 // Rows of a that share one pass: their int8 values stay in a second-level cache
 // of 1 MiB; passes are of about equal size.
 inline size_t QGemmRowBlock(const BlockQuantMatrix& b, size_t m) {
-  const size_t fit = (size_t{768} << 10) / (b.blocks() * b.block_size);
+  const size_t fit = (size_t{8192} << 10) / (b.blocks() * b.block_size);
   const size_t most = std::clamp(fit, 2 * kQGemmRowStep, kQGemmRowBlock);
   const size_t passes = (m + most - 1) / most;
   const size_t rows = (m + passes - 1) / passes;
