@@ -57,6 +57,19 @@ HWY_INLINE VF32 BroadcastFloat(const uint32_t* p) {
   return hn::BitCast(DF32(), BroadcastWord(p));
 }
 
+// Lane 4u + i of the result: lanes 4u..4u+3 of vi, folded by f.
+template <typename F>
+HWY_INLINE VI32 FoldUnits(VI32 v0, VI32 v1, VI32 v2, VI32 v3, const F& f) {
+  const DI32 di;
+  const hn::Repartition<uint64_t, DI32> d64;
+  const auto v01 = hn::BitCast(
+      d64, f(hn::InterleaveLower(di, v0, v1), hn::InterleaveUpper(di, v0, v1)));
+  const auto v23 = hn::BitCast(
+      d64, f(hn::InterleaveLower(di, v2, v3), hn::InterleaveUpper(di, v2, v3)));
+  return f(hn::BitCast(di, hn::InterleaveLower(d64, v01, v23)),
+           hn::BitCast(di, hn::InterleaveUpper(d64, v01, v23)));
+}
+
 using V16 = hn::Vec<hn::Rebind<uint16_t, DU32>>;
 
 // Exact. Highway's own conversion for x86 before F16C takes infinity for 65536

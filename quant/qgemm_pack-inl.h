@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "quant/dot-inl.h"
 #include "quant/qgemm_args.h"
 
@@ -29,41 +30,84 @@ HWY_INLINE void GroupOrder(uint8_t* HWY_RESTRICT order) {
   }
 }
 
-// q [bs] = round(x / scale), scale = max|x| / 127; returns scale and sum(q).
-// A scale below the smallest normal float would make 1 / scale infinite: such
-// a block is below 1.5e-36 and becomes zero. NaN or infinity: scale NaN.
-HWY_INLINE float QuantizeBlock(const float* x, size_t bs,
-                               int8_t* HWY_RESTRICT q, int32_t* sum) {
+// Blocks that are quantised at a time: what folds one vector folds four.
+inline constexpr size_t kBlocksAtOnce = 4;
+using D4I = hn::Full128<int32_t>;
+using D4F = hn::Full128<float>;
+
+// Lane i of the result: all lanes of vi, folded by f.
+template <typename F>
+HWY_INLINE hn::Vec<D4I> FoldFour(const VI32 (&v)[kBlocksAtOnce], const F& f) {
+  const DI32 di;
+  alignas(64) int32_t units[kLanes];
+  hn::Store(FoldUnits(v[0], v[1], v[2], v[3], f), di, units);
+  hn::Vec<D4I> all = hn::Load(D4I(), units);
+  for (size_t u = 4; u < kLanes; u += 4) {
+    all = f(all, hn::Load(D4I(), units + u));
+  }
+  return all;
+}
+
+// Scales of four blocks and their inverses.
+struct FourScales {
+  alignas(16) float scale[kBlocksAtOnce];
+  alignas(16) float inverse[kBlocksAtOnce];
+};
+
+// scale = max|x| / 127 for blocks x[0..bs), x[bs..2 bs), ... A scale below the
+// smallest normal float would make 1 / scale infinite: such a block is below
+// 1.5e-36 and becomes zero. A block with NaN or infinity: scale NaN, and what
+// the integers then are does not matter.
+HWY_INLINE void ScalesOf(const float* x, size_t bs, size_t blocks,
+                         FourScales* out) {
+  const DF32 df;
+  const DI32 di;
+  const VI32 magnitude = hn::Set(di, 0x7FFFFFFF);
+  VI32 most[kBlocksAtOnce];
+  for (size_t b = 0; b < kBlocksAtOnce; ++b) {
+    most[b] = hn::Zero(di);
+    for (size_t i = 0; b < blocks && i < bs; i += kLanes) {
+      const VI32 bits = hn::BitCast(di, hn::LoadU(df, x + b * bs + i));
+      most[b] = hn::Max(most[b], hn::And(bits, magnitude));
+    }
+  }
+  const auto bits =
+      FoldFour(most, [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); });
+  const D4F d4;
+  const auto max = hn::BitCast(d4, bits);
+  const auto exact = hn::Div(max, hn::Set(d4, 127.0f));
+  const auto tiny =
+      hn::Lt(exact, hn::Set(d4, std::numeric_limits<float>::min()));
+  const auto scale = hn::IfThenZeroElse(tiny, exact);
+  const auto bad = hn::RebindMask(d4, hn::Gt(bits, hn::Set(D4I(), 0x7F7FFFFF)));
+  const auto nan = hn::Set(d4, std::numeric_limits<float>::quiet_NaN());
+  hn::Store(hn::IfThenElse(bad, nan, scale), d4, out->scale);
+  const auto inverse =
+      hn::IfThenZeroElse(tiny, hn::Div(hn::Set(d4, 1.0f), scale));
+  hn::Store(hn::IfThenZeroElse(bad, inverse), d4, out->inverse);
+}
+
+// q [blocks * bs] = round(x * inverse); sums [4] of the blocks' q.
+HWY_INLINE void QuantizeBlocks(const float* x, size_t bs, size_t blocks,
+                               const FourScales& s, int8_t* HWY_RESTRICT q,
+                               int32_t* HWY_RESTRICT sums) {
   const DF32 df;
   const DI32 di;
   const hn::Rebind<int8_t, DF32> di8;
-  const VI32 magnitude = hn::Set(di, 0x7FFFFFFF);
-  VI32 vmax = hn::Zero(di);
-  for (size_t i = 0; i < bs; i += kLanes) {
-    const VI32 bits = hn::BitCast(di, hn::LoadU(df, x + i));
-    vmax = hn::Max(vmax, hn::And(bits, magnitude));
+  VI32 total[kBlocksAtOnce];
+  for (size_t b = 0; b < kBlocksAtOnce; ++b) {
+    total[b] = hn::Zero(di);
+    const VF32 factor = hn::Set(df, s.inverse[b]);
+    for (size_t i = 0; b < blocks && i < bs; i += kLanes) {
+      const VF32 v = hn::LoadU(df, x + b * bs + i);
+      const VI32 rounded = hn::NearestInt(hn::Mul(v, factor));
+      total[b] = hn::Add(total[b], rounded);
+      hn::Store(hn::DemoteTo(di8, rounded), di8, q + b * bs + i);
+    }
   }
-  const int32_t max_bits = hn::ReduceMax(di, vmax);
-  float scale = 0, inverse = 0;
-  if (max_bits >= 0x7F800000) {
-    scale = std::numeric_limits<float>::quiet_NaN();
-  } else {
-    std::memcpy(&scale, &max_bits, sizeof scale);
-    scale /= 127.0f;
-    if (scale < std::numeric_limits<float>::min()) scale = 0;
-    inverse = scale == 0 ? 0 : 1 / scale;
-  }
-  const VF32 factor = hn::Set(df, inverse);
-  const VF32 zero = hn::Zero(df);
-  VI32 total = hn::Zero(di);
-  for (size_t i = 0; i < bs; i += kLanes) {
-    const VF32 v = inverse == 0 ? zero : hn::LoadU(df, x + i);
-    const VI32 rounded = hn::NearestInt(hn::Mul(v, factor));
-    total = hn::Add(total, rounded);
-    hn::Store(hn::DemoteTo(di8, rounded), di8, q + i);
-  }
-  *sum = hn::ReduceSum(di, total);
-  return scale;
+  hn::Store(
+      FoldFour(total, [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); }),
+      D4I(), sums);
 }
 
 // Where int8 activations go, by block: 16 columns at a time among `rows` rows.
@@ -123,27 +167,38 @@ HWY_NOINLINE void QuantizeRow(const float* a, const QGemmArgs& g,
                               const Order& to, size_t first, size_t step) {
   const BlockQuantMatrix& b = *g.b;
   const size_t bs = b.block_size;
-  const int zp =
+  const uint32_t zp =
       b.zero_point_kind == ZeroPoints::kNone ? b.default_zero_point() : 0;
-  const int offset = (kSignedWeights<kDot, kBits> ? 128 : 0) - zp;
-  alignas(64) int8_t q[256];
+  const uint32_t offset = (kSignedWeights<kDot, kBits> ? 128u : 0u) - zp;
+  alignas(64) int8_t q[kBlocksAtOnce * 256];
   alignas(64) float tail[256];
-  for (size_t block = 0; block < b.blocks(); ++block) {
+  for (size_t block = 0; block < b.blocks();) {
     const float* x = a + block * bs;
-    const size_t left = b.k - block * bs;
-    if (left < bs) {
+    size_t count = HWY_MIN(kBlocksAtOnce, (b.k - block * bs) / bs);
+    if (count == 0) {
       std::memset(tail, 0, sizeof tail);
-      std::memcpy(tail, x, left * sizeof *x);
+      std::memcpy(tail, x, (b.k - block * bs) * sizeof *x);
       x = tail;
+      count = 1;
     }
-    int32_t sum;
-    const float scale = QuantizeBlock(x, bs, q, &sum);
-    const size_t at = first + block * step;
-    std::memcpy(g.a_scales + at, &scale, sizeof scale);
-    const float float_sum = static_cast<float>(sum);
-    std::memcpy(g.a_sums + at, &float_sum, sizeof float_sum);
-    g.a_init[at] = static_cast<uint32_t>(offset * sum);
-    StoreBlock<kBits>(q, bs, block, to);
+    // Half of a row was written by another core: a third of this function's
+    // time is waiting where a line is not asked for early.
+    for (size_t i = 0; i < count * bs; i += 16) {
+      hwy::Prefetch(x + 1024 + i);
+    }
+    FourScales s;
+    alignas(16) int32_t sums[kBlocksAtOnce];
+    ScalesOf(x, bs, count, &s);
+    QuantizeBlocks(x, bs, count, s, q, sums);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t at = first + (block + i) * step;
+      std::memcpy(g.a_scales + at, &s.scale[i], sizeof(float));
+      const float sum = static_cast<float>(sums[i]);
+      std::memcpy(g.a_sums + at, &sum, sizeof sum);
+      g.a_init[at] = offset * static_cast<uint32_t>(sums[i]);
+      StoreBlock<kBits>(q + i * bs, bs, block + i, to);
+    }
+    block += count;
   }
 }
 

@@ -45,18 +45,6 @@ HWY_INLINE VI32 DotVector(VU32 w, const uint32_t* HWY_RESTRICT a) {
   }
 }
 
-// Lane 4u + i of the result: the sum of lanes 4u..4u+3 of vi.
-HWY_INLINE VI32 AddLanesOfUnits(VI32 v0, VI32 v1, VI32 v2, VI32 v3) {
-  const DI32 di;
-  const hn::Repartition<uint64_t, DI32> d64;
-  const auto v01 = hn::BitCast(d64, hn::Add(hn::InterleaveLower(di, v0, v1),
-                                            hn::InterleaveUpper(di, v0, v1)));
-  const auto v23 = hn::BitCast(d64, hn::Add(hn::InterleaveLower(di, v2, v3),
-                                            hn::InterleaveUpper(di, v2, v3)));
-  return hn::Add(hn::BitCast(di, hn::InterleaveLower(d64, v01, v23)),
-                 hn::BitCast(di, hn::InterleaveUpper(d64, v01, v23)));
-}
-
 // Four vectors of a row make one of sums: unit v * kVectorUnits + u in lane
 // 4u + v. Vectors from `count` on are missing.
 template <Dot kDot, int kBits>
@@ -69,8 +57,9 @@ HWY_INLINE VI32 DotFourVectors(const uint8_t* HWY_RESTRICT b, size_t count,
     return DotVector<kDot, kBits>(w, a + i * kStep);
   };
   const VI32 zero = hn::Zero(DI32());
-  return AddLanesOfUnits(one(0), count > 1 ? one(1) : zero,
-                         count > 2 ? one(2) : zero, count > 3 ? one(3) : zero);
+  return FoldUnits(one(0), count > 1 ? one(1) : zero, count > 2 ? one(2) : zero,
+                   count > 3 ? one(3) : zero,
+                   [](auto x, auto y) HWY_ATTR { return hn::Add(x, y); });
 }
 
 // Memory answers in about 100 ns, the time of 4 KiB at the speed of a core: so
