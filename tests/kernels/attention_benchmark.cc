@@ -30,7 +30,7 @@ void Attend(benchmark::State& state, DType dtype) {
   const size_t tokens = static_cast<size_t>(state.range(0));
   const size_t keys = static_cast<size_t>(state.range(1));
   ThreadPool pool(static_cast<size_t>(state.range(2)));
-  const size_t row = BytesFor(dtype, kSize);
+  const size_t row = PagedRowBytes(dtype, kSize);
   const size_t plane = kKvHeads * kKeyBlock * row;
   const size_t scales = kKvHeads * kKeyBlock * sizeof(float);
   std::vector<std::vector<uint8_t>> memory;
@@ -40,11 +40,13 @@ void Attend(benchmark::State& state, DType dtype) {
     pages.push_back(memory.back().data());
   }
   KvRows k{.dtype = dtype,
+           .layout = PagedLayout(dtype, /*values=*/false),
            .pages = pages.data(),
            .head_stride = kKeyBlock * row,
            .row_stride = row,
            .scale_offset = 2 * plane};
   KvRows v = k;
+  v.layout = PagedLayout(dtype, /*values=*/true);
   v.offset = plane;
   v.scale_offset += scales;
   const auto x = Random(keys * kKvHeads * kSize);
