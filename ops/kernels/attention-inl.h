@@ -11,6 +11,7 @@
 #endif
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -29,6 +30,16 @@ namespace {
 // At most 16 lanes: two vectors divide kKeyBlock and kValueMultiple.
 using DF = hn::CappedTag<float, 16>;
 inline constexpr size_t kValueMultiple = 32;
+
+// Asks for what lies `ahead` bytes behind p, which is read some microseconds
+// later; 0: nothing. Into the second cache: the first is full of what is read
+// now. Decode reads every key once, in runs of a few KiB a head, too short for
+// the prefetcher of the CPU: without this it gets a quarter of the bandwidth.
+HWY_INLINE void FetchAhead(const void* p, ptrdiff_t ahead) {
+  if (ahead == 0) return;
+  __builtin_prefetch(static_cast<const uint8_t*>(p) + ahead, /*write=*/0,
+                     /*locality=*/2);
+}
 
 // Floats from float16, exactly.
 template <class D>
@@ -96,13 +107,14 @@ void TransposeKeys(const uint8_t* block, size_t row_stride, size_t head_size,
 
 // Tiles of float16 keys as float: those that columns [j0, j1) lie in.
 void WidenKeys(const uint8_t* block, size_t head_size, size_t j0, size_t j1,
-               float* kt) {
+               ptrdiff_t ahead, float* kt) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   const size_t tile = head_size * kKvTile;
   const auto* from = reinterpret_cast<const hwy::float16_t*>(block);
   const size_t end = CeilDiv(j1, kKvTile) * tile;
   for (size_t i = j0 / kKvTile * tile; i < end; i += lanes) {
+    FetchAhead(from + i, ahead);
     hn::StoreU(LoadAs(d, from + i), d, kt + i);
   }
 }
@@ -110,7 +122,8 @@ void WidenKeys(const uint8_t* block, size_t head_size, size_t j0, size_t j1,
 // v[j, e] for j in [j0, j1), zeros up to the padded width.
 template <typename T>
 void UnpackValues(const uint8_t* block, size_t row_stride, size_t value_size,
-                  size_t padded, size_t j0, size_t j1, float* v) {
+                  size_t padded, size_t j0, size_t j1, ptrdiff_t ahead,
+                  float* v) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   for (size_t j = j0; j < j1; ++j) {
@@ -119,6 +132,7 @@ void UnpackValues(const uint8_t* block, size_t row_stride, size_t value_size,
     size_t e = 0;
     if constexpr (!std::is_same_v<T, float>) {
       for (; e + lanes <= value_size; e += lanes) {
+        FetchAhead(row + e, ahead);
         hn::StoreU(LoadAs(d, row + e), d, to + e);
       }
     }
@@ -132,7 +146,7 @@ void UnpackValues(const uint8_t* block, size_t row_stride, size_t value_size,
 template <size_t kRows>
 void ScoreTile(const float* HWY_RESTRICT q, size_t q_stride, size_t head_size,
                const float* HWY_RESTRICT kt, size_t j0, size_t j1,
-               float* HWY_RESTRICT p) {
+               ptrdiff_t ahead, float* HWY_RESTRICT p) {
   using VF = hn::Vec<DF>;
   const DF d;
   const size_t lanes = hn::Lanes(d);
@@ -145,6 +159,8 @@ void ScoreTile(const float* HWY_RESTRICT q, size_t q_stride, size_t head_size,
     for (size_t e = 0; e < head_size; ++e) {
       const VF k0 = hn::LoadU(d, at0 + e * kKvTile);
       const VF k1 = hn::LoadU(d, at1 + e * kKvTile);
+      FetchAhead(at0 + e * kKvTile, ahead);
+      FetchAhead(at1 + e * kKvTile, ahead);
       HWY_UNROLL(8)
       for (size_t r = 0; r < kRows; ++r) {
         const VF x = hn::Set(d, q[r * q_stride + e]);
@@ -164,7 +180,7 @@ void ScoreTile(const float* HWY_RESTRICT q, size_t q_stride, size_t head_size,
 template <size_t kRows>
 void ValueTile(const float* HWY_RESTRICT p, const float* HWY_RESTRICT v,
                size_t v_stride, size_t padded, size_t j0, size_t j1,
-               float* HWY_RESTRICT o) {
+               ptrdiff_t ahead, float* HWY_RESTRICT o) {
   using VF = hn::Vec<DF>;
   const DF d;
   const size_t lanes = hn::Lanes(d);
@@ -178,6 +194,8 @@ void ValueTile(const float* HWY_RESTRICT p, const float* HWY_RESTRICT v,
     for (size_t j = j0; j < j1; ++j) {
       const VF v0 = hn::LoadU(d, v + j * v_stride + e);
       const VF v1 = hn::LoadU(d, v + j * v_stride + e + lanes);
+      FetchAhead(v + j * v_stride + e, ahead);
+      FetchAhead(v + j * v_stride + e + lanes, ahead);
       HWY_UNROLL(8)
       for (size_t r = 0; r < kRows; ++r) {
         const VF x = hn::Set(d, p[r * kSplitKeys + j]);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <type_traits>
 
 #include "runtime/core/shape.h"
@@ -67,6 +68,23 @@ struct Columns {
   size_t begin, end;
 };
 
+// What a worker computes next.
+struct NextSplit {
+  const AttentionSequence* sequence = nullptr;
+  size_t kv_head = 0, split = 0;
+
+  // From `block`, page `page` of the present split, to the same page of the
+  // next one; 0 if there is none.
+  ptrdiff_t Ahead(const uint8_t* block, size_t page, bool values) const {
+    if (!sequence) return 0;
+    const KvRows& rows = values ? sequence->v : sequence->k;
+    const size_t there = split * kSplitBlocks + page;
+    if (!rows.pages || there < rows.first_page) return 0;
+    if (there * kKeyBlock >= sequence->keys) return 0;
+    return rows.Block(kv_head, there) - block;
+  }
+};
+
 struct WorkerScratch {
   Columns* columns;  // [rows]: what each row sees of the split
   float* q;          // [rows, E], times scale
@@ -118,39 +136,40 @@ void Clear(size_t rows, size_t padded, const AttentionRows& out) {
   std::fill_n(out.l, rows, 0.0f);
 }
 
-// Keys as tiles [4, E, 16]: in place where they lie so as floats.
-const float* FloatKeys(const AttentionTask& task, size_t block, size_t j0,
-                       size_t j1, float* to) {
+// Keys as tiles [4, E, 16]: in place where they lie so as floats. `ahead` is
+// then left to who reads them.
+const float* FloatKeys(const AttentionTask& task, const uint8_t* rows,
+                       size_t j0, size_t j1, ptrdiff_t& ahead, float* to) {
   const KvRows& k = task.sequence->k;
-  const uint8_t* rows = k.Block(task.kv_head, block);
   const size_t e = task.shape->head_size;
   if (k.layout == KvLayout::kRows) {
     TransposeKeys(rows, k.row_stride, e, j0, j1, to);
   } else if (k.dtype == DType::kF32) {
     return reinterpret_cast<const float*>(rows);
   } else {
-    WidenKeys(rows, e, j0, j1, to);
+    WidenKeys(rows, e, j0, j1, ahead, to);
   }
+  ahead = 0;
   return to;
 }
 
 // Values [64, stride]: in place where they are floats without a tail.
-const float* FloatValues(const AttentionTask& task, size_t block, size_t j0,
-                         size_t j1, float* to, size_t& stride) {
+const float* FloatValues(const AttentionTask& task, const uint8_t* rows,
+                         size_t j0, size_t j1, ptrdiff_t& ahead, float* to,
+                         size_t& stride) {
   const KvRows& v = task.sequence->v;
-  const uint8_t* rows = v.Block(task.kv_head, block);
   const size_t e = task.shape->value_size;
   stride = task.padded;
   if (v.dtype == DType::kF16) {
     UnpackValues<hwy::float16_t>(rows, v.row_stride, e, task.padded, j0, j1,
-                                 to);
-    return to;
-  }
-  if (e == task.padded) {
+                                 ahead, to);
+  } else if (e == task.padded) {
     stride = v.row_stride / sizeof(float);
     return reinterpret_cast<const float*>(rows);
+  } else {
+    UnpackValues<float>(rows, v.row_stride, e, task.padded, j0, j1, ahead, to);
   }
-  UnpackValues<float>(rows, v.row_stride, e, task.padded, j0, j1, to);
+  ahead = 0;
   return to;
 }
 
@@ -221,7 +240,7 @@ inline constexpr size_t kInt8Tile = 4;
 
 // Scores of all rows and the columns that they see into w.p.
 void Scores(const AttentionTask& task, size_t split, const Columns& columns,
-            const WorkerScratch& w) {
+            const NextSplit& next, const WorkerScratch& w) {
   const KvRows& k = task.sequence->k;
   const size_t rows = task.rows(), width = QueryWidth(task);
   const QueryRows q{.planes = w.planes,
@@ -231,23 +250,23 @@ void Scores(const AttentionTask& task, size_t split, const Columns& columns,
                     .scales = w.q_scales};
   for (size_t page = columns.begin / kKeyBlock;
        page < CeilDiv(columns.end, kKeyBlock); ++page) {
-    const size_t block = split * kSplitBlocks + page;
+    const uint8_t* block = k.Block(task.kv_head, split * kSplitBlocks + page);
+    ptrdiff_t ahead = next.Ahead(block, page, /*values=*/false);
     float* p = w.p + page * kKeyBlock;
     if (k.dtype == DType::kI8) {
-      const uint8_t* keys = k.Block(task.kv_head, block);
       ForTiles<kInt8Tile>(rows, [&](size_t r, auto n) HWY_ATTR {
         const Columns c = InPage(Together(w.columns, r, n()), page);
-        Int8ScoreTile<n()>(q, r, keys, w.scales + page * kKeyBlock, c.begin,
-                           c.end, p);
+        Int8ScoreTile<n()>(q, r, block, w.scales + page * kKeyBlock, c.begin,
+                           c.end, r == 0 ? ahead : 0, p);
       });
       continue;
     }
     const Columns all = InPage(columns, page);
-    const float* keys = FloatKeys(task, block, all.begin, all.end, w.kt);
+    const float* keys = FloatKeys(task, block, all.begin, all.end, ahead, w.kt);
     ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
       const Columns c = InPage(Together(w.columns, r, n()), page);
       ScoreTile<n()>(w.q + r * width, width, task.shape->head_size, keys,
-                     c.begin, c.end, p + r * kSplitKeys);
+                     c.begin, c.end, r == 0 ? ahead : 0, p + r * kSplitKeys);
     });
   }
 }
@@ -314,12 +333,13 @@ void Weights(const AttentionTask& task, size_t split, const WorkerScratch& w,
 }
 
 void Int8Values(const AttentionTask& task, size_t split, const Columns& columns,
-                const WorkerScratch& w, float* o) {
+                const NextSplit& next, const WorkerScratch& w, float* o) {
   const KvRows& v = task.sequence->v;
-  const uint8_t* blocks[kSplitBlocks] = {};
+  SplitBlocks blocks;
   for (size_t page = columns.begin / kKeyBlock;
        page < CeilDiv(columns.end, kKeyBlock); ++page) {
-    blocks[page] = v.Block(task.kv_head, split * kSplitBlocks + page);
+    blocks.at[page] = v.Block(task.kv_head, split * kSplitBlocks + page);
+    blocks.ahead[page] = next.Ahead(blocks.at[page], page, /*values=*/true);
   }
   const WeightRows weights{.planes = w.weights, .scales = w.p_scales};
   ForTiles<kInt8Tile>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
@@ -330,26 +350,29 @@ void Int8Values(const AttentionTask& task, size_t split, const Columns& columns,
 }
 
 void Values(const AttentionTask& task, size_t split, const Columns& columns,
-            const WorkerScratch& w, float* o) {
+            const NextSplit& next, const WorkerScratch& w, float* o) {
   const size_t rows = task.rows(), padded = task.padded;
   std::fill_n(o, rows * padded, 0.0f);
   for (size_t page = columns.begin / kKeyBlock;
        page < CeilDiv(columns.end, kKeyBlock); ++page) {
     const Columns all = InPage(columns, page);
+    const uint8_t* block =
+        task.sequence->v.Block(task.kv_head, split * kSplitBlocks + page);
+    ptrdiff_t ahead = next.Ahead(block, page, /*values=*/true);
     size_t stride = 0;
-    const float* v = FloatValues(task, split * kSplitBlocks + page, all.begin,
-                                 all.end, w.v, stride);
+    const float* v =
+        FloatValues(task, block, all.begin, all.end, ahead, w.v, stride);
     ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
       const Columns c = InPage(Together(w.columns, r, n()), page);
       if (c.begin >= c.end) return;
       ValueTile<n()>(w.p + r * kSplitKeys + page * kKeyBlock, v, stride, padded,
-                     c.begin, c.end, o + r * padded);
+                     c.begin, c.end, r == 0 ? ahead : 0, o + r * padded);
     });
   }
 }
 
 // The keys of one split for all rows of the task, into `out`.
-void AttendSplit(const AttentionTask& task, size_t split,
+void AttendSplit(const AttentionTask& task, size_t split, const NextSplit& next,
                  const WorkerScratch& w, const AttentionRows& out) {
   FindColumns(task, split * kSplitKeys, w.columns);
   const Columns columns = Together(w.columns, 0, task.rows());
@@ -359,13 +382,13 @@ void AttendSplit(const AttentionTask& task, size_t split,
   }
   if (task.sequence->k.dtype == DType::kI8) {
     CopyScales(task, split, columns, w.scales);
-    Scores(task, split, columns, w);
+    Scores(task, split, columns, next, w);
     Weights(task, split, w, out);
-    Int8Values(task, split, columns, w, out.o);
+    Int8Values(task, split, columns, next, w, out.o);
   } else {
-    Scores(task, split, columns, w);
+    Scores(task, split, columns, next, w);
     Weights(task, split, w, out);
-    Values(task, split, columns, w, out.o);
+    Values(task, split, columns, next, w, out.o);
   }
 }
 
@@ -418,17 +441,20 @@ void Finish(const AttentionTask& task, const AttentionRows& total) {
 
 // One split into `out` (for a merge by MergeSplits), or all splits and output.
 void RunTask(const AttentionTask& task, const size_t* only_split,
-             const WorkerScratch& w, const AttentionRows& out) {
+             const NextSplit& next, const WorkerScratch& w,
+             const AttentionRows& out) {
   LoadQueries(task, w);
   if (only_split) {
-    AttendSplit(task, *only_split, w, out);
+    AttendSplit(task, *only_split, next, w, out);
     return;
   }
   Clear(task.rows(), task.padded, w.total);
   const size_t hi = task.Hi(task.t1 - 1);
   for (size_t split = task.Lo(task.t0) / kSplitKeys; split * kSplitKeys < hi;
        ++split) {
-    AttendSplit(task, split, w, w.part);
+    const bool last = (split + 1) * kSplitKeys >= hi;
+    const NextSplit following = {task.sequence, task.kv_head, split + 1};
+    AttendSplit(task, split, last ? next : following, w, w.part);
     Merge(task.rows(), task.padded, w.part, w.total);
   }
   Finish(task, w.total);
@@ -464,24 +490,37 @@ constexpr size_t kLine = 16;  // floats of 64 bytes
 struct Schedule {
   const AttentionShape& shape;
   std::span<const AttentionSequence> sequences;
-  size_t workers;
+  size_t workers;  // that get work
   size_t padded = RoundUp(shape.value_size, kValuePadding);
   size_t task_tokens = 1;  // query tokens of a task
   size_t tasks = 0;        // without splits
-  bool split = false;      // a task for each split, merged afterwards
+  size_t most_splits = 1;  // of a sequence
+  bool split = false;      // splits are tasks; the last one merges them
 
   Schedule(const AttentionShape& s, std::span<const AttentionSequence> list,
            size_t threads)
       : shape(s), sequences(list), workers(threads) {
     const size_t group = shape.heads / shape.kv_heads;
     task_tokens = std::max<size_t>(1, kTaskRows / group);
-    bool several = false;
+    double operations = 0;
     for (const AttentionSequence& sequence : sequences) {
       tasks += shape.kv_heads * CeilDiv(sequence.count, task_tokens);
-      several |= Splits(sequence) > 1;
+      most_splits = std::max(most_splits, Splits(sequence));
+      operations += Operations(sequence);
     }
+    // About 5 us of one thread.
+    if (operations < 1e6) workers = 1;
     // Fewer than four tasks a thread: the last ones would leave threads idle.
-    split = workers > 1 && several && tasks < 4 * workers;
+    split = workers > 1 && most_splits > 1 && tasks < 4 * workers;
+  }
+
+  // Multiplications and additions, an estimate from above.
+  double Operations(const AttentionSequence& s) const {
+    const size_t seen =
+        shape.window ? std::min(s.keys, shape.window + s.count) : s.keys;
+    return 2.0 * static_cast<double>(s.count * shape.heads) *
+           static_cast<double>(seen) *
+           static_cast<double>(shape.head_size + shape.value_size);
   }
 
   AttentionTask Whole(const AttentionSequence& s) const {
@@ -511,9 +550,9 @@ struct Schedule {
   }
   // Floats of a worker's scratch: what Carve takes.
   size_t WorkerFloats() const {
-    size_t used = 0;
-    Carve(nullptr, used);
-    return used;
+    size_t floats = 0;
+    Take(nullptr, floats);
+    return floats;
   }
   size_t PartFloats() const {
     if (!split) return 0;
@@ -524,7 +563,11 @@ struct Schedule {
     return floats;
   }
 
-  WorkerScratch Carve(float* at, size_t& used) const {
+  WorkerScratch Carve(float* scratch, size_t worker) const {
+    size_t used = worker * WorkerFloats();
+    return Take(scratch, used);
+  }
+  WorkerScratch Take(float* at, size_t& used) const {
     const size_t rows = MaxRows();
     const size_t width = RoundUp(shape.head_size, kQueryPadding);
     const auto take = [&](size_t floats) {
@@ -553,6 +596,16 @@ struct Schedule {
     return w;
   }
 
+  // Where the index-th task begins; nothing behind the last one.
+  NextSplit First(size_t index) const {
+    NextSplit first;
+    if (index >= tasks) return first;
+    At(index, nullptr, [&first](const AttentionTask& task, float*) {
+      first = {task.sequence, task.kv_head, FirstSplit(task)};
+    });
+    return first;
+  }
+
   // Calls visit(task, parts) for the index-th task; `parts` is where its
   // partial results begin. Later tokens see more keys: they come first, so
   // that no thread ends with the longest task.
@@ -579,16 +632,70 @@ struct Schedule {
 };
 
 // Threads take the next index when they are free: costs differ too much for a
-// fixed partition, and no result depends on who computes it.
+// fixed partition, and no result depends on who computes it. They take it one
+// ahead, to fetch its memory while they compute.
 template <typename Body>
-void ForEachTask(ThreadPool& pool, size_t count, const Body& body) {
+void ForEachTask(ThreadPool& pool, size_t workers, size_t count,
+                 const Body& body) {
   std::atomic<size_t> next{0};
-  ParallelFor(pool, std::min(pool.size(), count), 1,
+  ParallelFor(pool, std::min(workers, count), 1,
               [&](size_t, size_t, size_t worker) {
-                for (size_t i = next.fetch_add(1); i < count;
-                     i = next.fetch_add(1)) {
-                  body(i, worker);
+                size_t i = next.fetch_add(1);
+                while (i < count) {
+                  const size_t following = next.fetch_add(1);
+                  body(i, following, worker);
+                  i = following;
                 }
+              });
+}
+
+// Splits of one task that are not done yet.
+using SplitsLeft = std::atomic<uint32_t>;
+
+void AttendWhole(const Schedule& schedule, ThreadPool& pool, float* scratch) {
+  ForEachTask(pool, schedule.workers, schedule.tasks,
+              [&](size_t i, size_t following, size_t worker) {
+                const WorkerScratch w = schedule.Carve(scratch, worker);
+                const NextSplit next = schedule.First(following);
+                schedule.At(i, nullptr, [&](const AttentionTask& task, float*) {
+                  HWY_DYNAMIC_DISPATCH(RunTask)
+                  (task, nullptr, next, w, AttentionRows());
+                });
+              });
+}
+
+void AttendSplits(const Schedule& schedule, ThreadPool& pool, float* scratch,
+                  float* parts, SplitsLeft* left) {
+  const size_t most = schedule.most_splits;
+  for (size_t i = 0; i < schedule.tasks; ++i) {
+    schedule.At(i, parts, [&](const AttentionTask& task, float*) {
+      const size_t splits = schedule.Splits(*task.sequence);
+      new (left + i) SplitsLeft(static_cast<uint32_t>(splits));
+    });
+  }
+  const auto body = [&](size_t i, const NextSplit& next, const WorkerScratch& w,
+                        const AttentionTask& task, float* part) {
+    const size_t split = i % most, splits = schedule.Splits(*task.sequence);
+    if (split < splits) {
+      const size_t absolute =
+          Schedule::FirstSplit(schedule.Whole(*task.sequence)) + split;
+      HWY_DYNAMIC_DISPATCH(RunTask)
+      (task, &absolute, next, w, task.PartAt(part, split));
+      if (left[i / most].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    } else if (split > 0 || splits > 0) {
+      return;
+    }
+    HWY_DYNAMIC_DISPATCH(MergeSplits)(task, part, splits, w.total);
+  };
+  ForEachTask(pool, schedule.workers, schedule.tasks * most,
+              [&](size_t i, size_t following, size_t worker) {
+                const WorkerScratch w = schedule.Carve(scratch, worker);
+                NextSplit next = schedule.First(following / most);
+                next.split += following % most;
+                schedule.At(i / most, parts,
+                            [&](const AttentionTask& task, float* part) {
+                              body(i, next, w, task, part);
+                            });
               });
 }
 
@@ -598,8 +705,9 @@ size_t AttentionScratchBytes(const AttentionShape& shape,
                              std::span<const AttentionSequence> sequences,
                              size_t threads) {
   const Schedule schedule(shape, sequences, threads);
-  return (schedule.WorkerFloats() * threads + schedule.PartFloats()) *
-         sizeof(float);
+  return (schedule.WorkerFloats() * schedule.workers + schedule.PartFloats()) *
+             sizeof(float) +
+         schedule.tasks * sizeof(SplitsLeft);
 }
 
 void Attention(const AttentionShape& shape,
@@ -607,41 +715,13 @@ void Attention(const AttentionShape& shape,
                void* scratch) {
   const Schedule schedule(shape, sequences, pool.size());
   float* const floats = static_cast<float*>(scratch);
-  float* const parts = floats + schedule.WorkerFloats() * pool.size();
-  const auto worker_scratch = [&](size_t worker) {
-    size_t used = worker * schedule.WorkerFloats();
-    return schedule.Carve(floats, used);
-  };
-  if (!schedule.split) {
-    ForEachTask(pool, schedule.tasks, [&](size_t i, size_t worker) {
-      schedule.At(i, parts, [&](const AttentionTask& task, float*) {
-        HWY_DYNAMIC_DISPATCH(RunTask)
-        (task, nullptr, worker_scratch(worker), AttentionRows());
-      });
-    });
-    return;
+  float* const parts = floats + schedule.WorkerFloats() * schedule.workers;
+  if (schedule.split) {
+    AttendSplits(schedule, pool, floats, parts,
+                 reinterpret_cast<SplitsLeft*>(parts + schedule.PartFloats()));
+  } else {
+    AttendWhole(schedule, pool, floats);
   }
-  size_t most = 0;
-  for (const AttentionSequence& s : sequences) {
-    most = std::max(most, schedule.Splits(s));
-  }
-  ForEachTask(pool, schedule.tasks * most, [&](size_t i, size_t worker) {
-    schedule.At(i / most, parts, [&](const AttentionTask& task, float* part) {
-      const size_t split = i % most;
-      if (split >= schedule.Splits(*task.sequence)) return;
-      const size_t absolute =
-          Schedule::FirstSplit(schedule.Whole(*task.sequence)) + split;
-      HWY_DYNAMIC_DISPATCH(RunTask)
-      (task, &absolute, worker_scratch(worker), task.PartAt(part, split));
-    });
-  });
-  ForEachTask(pool, schedule.tasks, [&](size_t i, size_t worker) {
-    schedule.At(i, parts, [&](const AttentionTask& task, float* part) {
-      HWY_DYNAMIC_DISPATCH(MergeSplits)
-      (task, part, schedule.Splits(*task.sequence),
-       worker_scratch(worker).total);
-    });
-  });
 }
 
 }  // namespace slm

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "ops/kernels/attention-inl.h"
 #include "ops/kernels/attention.h"
 #include "ops/kernels/kv_rows.h"
 #include "runtime/core/shape.h"
@@ -202,7 +203,7 @@ struct QueryRows {
 template <size_t kRows>
 void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
                    const float* key_scales, size_t j0, size_t j1,
-                   float* HWY_RESTRICT p) {
+                   ptrdiff_t ahead, float* HWY_RESTRICT p) {
   const DI d;
   const DFloat df;
   const size_t lanes = hn::Lanes(d), quads = q.quads, plane = q.plane;
@@ -224,6 +225,8 @@ void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
     for (size_t g = 0; g < quads; ++g) {
       const Quads<true> k0(at[0] + g * 4 * kKvTile);
       const Quads<true> k1(at[1] + g * 4 * kKvTile);
+      FetchAhead(at[0] + g * 4 * kKvTile, ahead);
+      FetchAhead(at[1] + g * 4 * kKvTile, ahead);
       HWY_UNROLL(4)
       for (size_t r = 0; r < kRows; ++r) {
         const VI x0 = hn::Set(d, x[2 * r * plane + g]);
@@ -251,11 +254,16 @@ struct WeightRows {
   const float* scales;
 };
 
+// The pages of a split's values, and how far ahead what to fetch is.
+struct SplitBlocks {
+  const uint8_t* at[kSplitKeys / kKeyBlock] = {};
+  ptrdiff_t ahead[kSplitKeys / kKeyBlock] = {};
+};
+
 // o[r, e] = scale_p sum_j y[r, j] v[j, e] over columns [j0, j1) of a split,
-// multiples of 4; `blocks` are the pages of its columns, `width` is E as
-// stored. |sum| <= 256 * 32767 * 127 < 2^31.
+// multiples of 4; `width` is E as stored. |sum| <= 256 * 32767 * 127 < 2^31.
 template <size_t kRows>
-void Int8ValueTile(const WeightRows& w, size_t r0, const uint8_t* const* blocks,
+void Int8ValueTile(const WeightRows& w, size_t r0, const SplitBlocks& blocks,
                    size_t width, size_t j0, size_t j1, size_t padded,
                    float* HWY_RESTRICT o) {
   constexpr size_t kQuads = kSplitKeys / 4, kBlockQuads = kKeyBlock / 4;
@@ -277,12 +285,15 @@ void Int8ValueTile(const WeightRows& w, size_t r0, const uint8_t* const* blocks,
       return element / kKvTile * kKvTile * kKeyBlock + element % kKvTile * 4;
     };
     for (size_t g = j0 / 4; g < j1 / 4;) {
-      const uint8_t* block = blocks[g / kBlockQuads];
+      const uint8_t* block = blocks.at[g / kBlockQuads];
+      const ptrdiff_t ahead = r0 == 0 ? blocks.ahead[g / kBlockQuads] : 0;
       const size_t end = HWY_MIN(RoundUp(g + 1, kBlockQuads), j1 / 4);
       for (; g < end; ++g) {
         const uint8_t* at = block + g % kBlockQuads * 4 * kKvTile;
         const Quads<false> v0(at + offset(e));
         const Quads<false> v1(at + offset(next));
+        FetchAhead(at + offset(e), ahead);
+        FetchAhead(at + offset(next), ahead);
         HWY_UNROLL(4)
         for (size_t r = 0; r < kRows; ++r) {
           const VI y0 = hn::Set(d, y[2 * r * kQuads + g]);
