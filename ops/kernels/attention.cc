@@ -262,12 +262,18 @@ void Scores(const AttentionTask& task, size_t split, const Columns& columns,
       continue;
     }
     const Columns all = InPage(columns, page);
-    const float* keys = FloatKeys(task, block, all.begin, all.end, ahead, w.kt);
-    ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
-      const Columns c = InPage(Together(w.columns, r, n()), page);
-      ScoreTile<n()>(w.q + r * width, width, task.shape->head_size, keys,
-                     c.begin, c.end, r == 0 ? ahead : 0, p + r * kSplitKeys);
-    });
+    const auto score = [&](const auto* keys) HWY_ATTR {
+      ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
+        const Columns c = InPage(Together(w.columns, r, n()), page);
+        ScoreTile<n()>(w.q + r * width, width, task.shape->head_size, keys,
+                       c.begin, c.end, r == 0 ? ahead : 0, p + r * kSplitKeys);
+      });
+    };
+    if (k.dtype == DType::kF16 && rows <= kFloatTile) {
+      score(reinterpret_cast<const hwy::float16_t*>(block));
+    } else {
+      score(FloatKeys(task, block, all.begin, all.end, ahead, w.kt));
+    }
   }
 }
 
@@ -359,15 +365,22 @@ void Values(const AttentionTask& task, size_t split, const Columns& columns,
     const uint8_t* block =
         task.sequence->v.Block(task.kv_head, split * kSplitBlocks + page);
     ptrdiff_t ahead = next.Ahead(block, page, /*values=*/true);
-    size_t stride = 0;
-    const float* v =
-        FloatValues(task, block, all.begin, all.end, ahead, w.v, stride);
-    ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
-      const Columns c = InPage(Together(w.columns, r, n()), page);
-      if (c.begin >= c.end) return;
-      ValueTile<n()>(w.p + r * kSplitKeys + page * kKeyBlock, v, stride, padded,
-                     c.begin, c.end, r == 0 ? ahead : 0, o + r * padded);
-    });
+    size_t stride = padded;
+    const auto sum = [&](const auto* v) HWY_ATTR {
+      ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
+        const Columns c = InPage(Together(w.columns, r, n()), page);
+        if (c.begin >= c.end) return;
+        ValueTile<n()>(w.p + r * kSplitKeys + page * kKeyBlock, v, stride,
+                       padded, c.begin, c.end, r == 0 ? ahead : 0,
+                       o + r * padded);
+      });
+    };
+    if (task.sequence->v.dtype == DType::kF16 && rows <= kFloatTile &&
+        task.shape->value_size == padded) {
+      sum(reinterpret_cast<const hwy::float16_t*>(block));
+    } else {
+      sum(FloatValues(task, block, all.begin, all.end, ahead, w.v, stride));
+    }
   }
 }
 
