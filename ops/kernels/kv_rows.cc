@@ -15,12 +15,24 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Elements [i, i + count) of a row, wherever the layout has them.
+// Elements [i, i + count) of a row, wherever the layout has them; i is a
+// multiple of 4, and int8 values lie in one tile.
 template <typename T>
 HWY_INLINE void Scatter(const KvRows& rows, size_t j, size_t i, size_t count,
                         const T* from, uint8_t* block) {
-  for (size_t n = 0; n < count; ++n) {
-    std::memcpy(block + rows.At(j, i + n), from + n, sizeof(T));
+  uint8_t* to = block + rows.At(j, i);
+  // Elements that lie side by side, and bytes from them to the next.
+  const bool quads = sizeof(T) == 1 && rows.layout == KvLayout::kKeyTiles;
+  const size_t run = quads ? 4 : 1;
+  const size_t step = rows.At(j, i + run) - rows.At(j, i);
+  for (size_t n = 0; n < count; n += run, to += step) {
+    if (quads && n + 4 <= count) {
+      std::memcpy(to, from + n, 4 * sizeof(T));
+    } else {
+      for (size_t m = n; m < count && m < n + run; ++m) {
+        std::memcpy(to + (m - n) * sizeof(T), from + m, sizeof(T));
+      }
+    }
   }
 }
 
@@ -30,9 +42,9 @@ void StoreF32(const KvRows& rows, size_t j, const float* x, size_t n,
               uint8_t* block) {
   if (rows.layout == KvLayout::kRows) {
     std::memcpy(block + rows.At(j, 0), x, n * sizeof(float));
-  } else {
-    Scatter(rows, j, 0, n, x, block);
+    return;
   }
+  Scatter(rows, j, 0, n, x, block);
 }
 
 // Saturating: an infinity in the cache would make 0 * inf of masked keys.
