@@ -63,6 +63,7 @@ KvRows PagedRows(const KvLayer& layer, bool values) {
   const KvFormat& f = layer.format;
   const size_t scales = f.kv_heads * kKeyBlock * sizeof(float);
   return {.dtype = f.dtype,
+          .layout = PagedLayout(f.dtype, values),
           .pages = layer.pages.data(),
           .first_page = layer.first_page,
           .offset = values ? f.PlaneBytes() : 0,

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "ops/kernels/kv_rows.h"
 #include "runtime/core/dtype.h"
 
 namespace slm {
@@ -18,7 +19,8 @@ namespace slm {
 // How keys and values of all layers are stored. K and V of one token and kv
 // head are a row of E elements; rows are grouped into pages so that a sequence
 // grows without moving.
-//   page of one layer: [2 (K, V)][K kv heads][kPageTokens][E] of dtype,
+//   page of one layer: [2 (K, V)][K kv heads][kPageTokens rows of E] of dtype,
+//   the rows in the order of ops/kernels/kv_rows.h,
 //   for kI8 followed by the scales float [2][K][kPageTokens]: a row's value is
 //   int8 * scale (symmetric, scale = absmax / 127).
 struct KvFormat {
@@ -28,7 +30,7 @@ struct KvFormat {
   size_t kv_heads = 0;        // K
   size_t head_size = 0;       // E (a multiple of 2)
 
-  size_t RowBytes() const { return BytesFor(dtype, head_size); }
+  size_t RowBytes() const { return PagedRowBytes(dtype, head_size); }
   size_t PlaneBytes() const {  // K or V rows of one page
     return kv_heads * kPageTokens * RowBytes();
   }

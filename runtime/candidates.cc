@@ -7,6 +7,9 @@
 #include <limits>
 #include <utility>
 
+#include "ops/kernels/topk.h"
+#include "runtime/core/shape.h"
+
 namespace slm {
 namespace {
 
@@ -15,29 +18,6 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 // 2374 blocks for 151936 logits: few enough to select among in some 10 us,
 // many enough that the largest hundreds lie in different ones.
 constexpr size_t kBlock = 64;
-constexpr size_t kLanes = 16;
-
-// The comparison with an accumulator per lane, in this form, becomes vector
-// code without -ffast-math; NaN compares false and is passed over.
-float MaxOf(const float* values, size_t count) {
-  float lanes[kLanes];
-  std::fill_n(lanes, kLanes, -kInf);
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) {
-      lanes[j] = values[i + j] > lanes[j] ? values[i + j] : lanes[j];
-    }
-  }
-  for (; i < count; ++i) {
-    lanes[0] = values[i] > lanes[0] ? values[i] : lanes[0];
-  }
-  for (size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (size_t j = 0; j < half; ++j) {
-      lanes[j] = lanes[j + half] > lanes[j] ? lanes[j + half] : lanes[j];
-    }
-  }
-  return lanes[0];
-}
 
 // From here on a radix sort is faster than std::sort: 151936 entries take 2 ms
 // instead of 20.
@@ -70,19 +50,14 @@ void RadixSort(std::vector<Candidate>* entries, std::vector<Candidate>* swap) {
 }  // namespace
 
 int32_t ArgMax(std::span<const float> scores) {
-  const float max = MaxOf(scores.data(), scores.size());
-  const auto at = std::find(scores.begin(), scores.end(), max);
-  return at == scores.end() ? 0 : static_cast<int32_t>(at - scores.begin());
+  return static_cast<int32_t>(FirstMaximum(scores));
 }
 
 void Candidates::Reset(std::span<const float> scores) {
   scores_ = scores;
-  block_max_.clear();
-  for (size_t begin = 0; begin < scores.size(); begin += kBlock) {
-    block_max_.push_back(
-        MaxOf(scores.data() + begin, std::min(kBlock, scores.size() - begin)));
-  }
-  max_ = MaxOf(block_max_.data(), block_max_.size());
+  block_max_.resize(CeilDiv(scores.size(), kBlock));
+  BlockMaxima(scores, kBlock, block_max_.data());
+  max_ = block_max_.empty() ? -kInf : block_max_[FirstMaximum(block_max_)];
   entries_.clear();
   sorted_ = 0;
   floor_ = kInf;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// One block of keys against a few query rows: unpack, scores, running softmax,
-// values. Lanes run over keys for the scores (keys are transposed, [E, 64]) and
-// over E for the values; every row's sums run over e and over j one by one, so
-// that neighbours never change a row.
+// A block of keys against a few query rows in float: unpack, scores, softmax
+// over a split, values. Lanes run over keys for the scores (keys lie as
+// [4][E][16]) and over E for the values; every row's sums run over e and over j
+// one by one, so that neighbours never change a row.
 #if defined(SLM_OPS_KERNELS_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SLM_OPS_KERNELS_ATTENTION_INL_H_
 #undef SLM_OPS_KERNELS_ATTENTION_INL_H_
@@ -11,9 +11,12 @@
 #endif
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
+#include "ops/kernels/attention.h"
 #include "ops/kernels/exp-inl.h"
 #include "ops/kernels/kv_rows.h"
 #include "runtime/core/shape.h"
@@ -28,7 +31,17 @@ namespace {
 using DF = hn::CappedTag<float, 16>;
 inline constexpr size_t kValueMultiple = 32;
 
-// `n` floats of a row of T, from float16 and int8 exactly.
+// Asks for what lies `ahead` bytes behind p, which is read some microseconds
+// later; 0: nothing. Into the second cache: the first is full of what is read
+// now. Decode reads every key once, in runs of a few KiB a head, too short for
+// the prefetcher of the CPU: without this it gets a quarter of the bandwidth.
+HWY_INLINE void FetchAhead(const void* p, ptrdiff_t ahead) {
+  if (ahead == 0) return;
+  __builtin_prefetch(static_cast<const uint8_t*>(p) + ahead, /*write=*/0,
+                     /*locality=*/2);
+}
+
+// Floats, from float16 exactly.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadAs(D d, const float* p) {
   return hn::LoadU(d, p);
@@ -37,22 +50,19 @@ template <class D>
 HWY_INLINE hn::Vec<D> LoadAs(D d, const hwy::float16_t* p) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
 }
-template <class D>
-HWY_INLINE hn::Vec<D> LoadAs(D d, const int8_t* p) {
-  const hn::Rebind<int32_t, D> di;
-  return hn::ConvertTo(
-      d, hn::PromoteTo(di, hn::LoadU(hn::Rebind<int8_t, D>(), p)));
+
+// Where lanes of keys from column j on begin.
+template <typename T>
+HWY_INLINE T* KeyTile(T* kt, size_t head_size, size_t j) {
+  return kt + j / kKvTile * kKvTile * head_size + j % kKvTile;
 }
-HWY_INLINE float ScalarAs(float v) { return v; }
-HWY_INLINE float ScalarAs(int8_t v) { return static_cast<float>(v); }
-HWY_INLINE float ScalarAs(hwy::float16_t v) { return hwy::F32FromF16(v); }
 
 #if !HWY_HAVE_SCALABLE
 // Four floats of rows j, j+4, j+8 ... in the vector's 128-bit blocks.
-template <class D, typename T>
-HWY_INLINE hn::Vec<D> LoadEvery4th(D d, const T* const* row, size_t e) {
+template <class D>
+HWY_INLINE hn::Vec<D> LoadEvery4th(D d, const float* const* row, size_t e) {
   if constexpr (HWY_MAX_LANES_D(D) <= 4) {
-    return LoadAs(d, row[0] + e);
+    return hn::LoadU(d, row[0] + e);
   } else {
     const hn::Half<D> dh;
     return hn::Combine(d, LoadEvery4th(dh, row + HWY_MAX_LANES_D(D) / 2, e),
@@ -61,20 +71,21 @@ HWY_INLINE hn::Vec<D> LoadEvery4th(D d, const T* const* row, size_t e) {
 }
 #endif
 
-// kt[e, j] = row j of the block, e-th element; columns outside [j0, j1) repeat
-// the nearest row inside (they are masked later, memory beyond may not exist).
-template <typename T>
-void UnpackKeys(const uint8_t* block, size_t row_stride, size_t head_size,
-                size_t j0, size_t j1, float* kt) {
+// Keys of a plain row-major block as tiles [4][E][16]; columns outside [j0, j1)
+// repeat the nearest row inside (they are masked later, memory beyond may not
+// exist).
+void TransposeKeys(const uint8_t* block, size_t row_stride, size_t head_size,
+                   size_t j0, size_t j1, float* kt) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   for (size_t j = j0 / (2 * lanes) * (2 * lanes); j < RoundUp(j1, 2 * lanes);
        j += lanes) {
-    const T* row[16];
+    const float* row[16];
     for (size_t i = 0; i < lanes; ++i) {
       const size_t inside = HWY_MIN(HWY_MAX(j + i, j0), j1 - 1);
-      row[i] = reinterpret_cast<const T*>(block + inside * row_stride);
+      row[i] = reinterpret_cast<const float*>(block + inside * row_stride);
     }
+    float* to = KeyTile(kt, head_size, j);
     size_t e = 0;
 #if !HWY_HAVE_SCALABLE
     for (; e + 4 <= head_size; e += 4) {
@@ -87,166 +98,165 @@ void UnpackKeys(const uint8_t* block, size_t row_stride, size_t head_size,
       const auto b = hn::InterleaveLower(d, x1, x3);
       const auto c = hn::InterleaveUpper(d, x0, x2);
       const auto f = hn::InterleaveUpper(d, x1, x3);
-      float* to = kt + e * kKeyBlock + j;
-      hn::StoreU(hn::InterleaveLower(d, a, b), d, to);
-      hn::StoreU(hn::InterleaveUpper(d, a, b), d, to + kKeyBlock);
-      hn::StoreU(hn::InterleaveLower(d, c, f), d, to + 2 * kKeyBlock);
-      hn::StoreU(hn::InterleaveUpper(d, c, f), d, to + 3 * kKeyBlock);
+      hn::StoreU(hn::InterleaveLower(d, a, b), d, to + e * kKvTile);
+      hn::StoreU(hn::InterleaveUpper(d, a, b), d, to + (e + 1) * kKvTile);
+      hn::StoreU(hn::InterleaveLower(d, c, f), d, to + (e + 2) * kKvTile);
+      hn::StoreU(hn::InterleaveUpper(d, c, f), d, to + (e + 3) * kKvTile);
     }
 #endif
     for (; e < head_size; ++e) {
-      for (size_t i = 0; i < lanes; ++i) {
-        kt[e * kKeyBlock + j + i] = ScalarAs(row[i][e]);
-      }
+      for (size_t i = 0; i < lanes; ++i) to[e * kKvTile + i] = row[i][e];
     }
+  }
+}
+
+// Tiles of float16 keys as float: those that columns [j0, j1) lie in.
+void WidenKeys(const uint8_t* block, size_t head_size, size_t j0, size_t j1,
+               ptrdiff_t ahead, float* kt) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  const size_t tile = head_size * kKvTile;
+  const auto* from = reinterpret_cast<const hwy::float16_t*>(block);
+  const size_t end = CeilDiv(j1, kKvTile) * tile;
+  for (size_t i = j0 / kKvTile * tile; i < end; i += lanes) {
+    FetchAhead(from + i, ahead);
+    hn::StoreU(LoadAs(d, from + i), d, kt + i);
   }
 }
 
 // v[j, e] for j in [j0, j1), zeros up to the padded width.
 template <typename T>
 void UnpackValues(const uint8_t* block, size_t row_stride, size_t value_size,
-                  size_t padded, size_t j0, size_t j1, float* v) {
+                  size_t padded, size_t j0, size_t j1, ptrdiff_t ahead,
+                  float* v) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   for (size_t j = j0; j < j1; ++j) {
     const T* row = reinterpret_cast<const T*>(block + j * row_stride);
     float* to = v + j * padded;
     size_t e = 0;
-    for (; e + lanes <= value_size; e += lanes) {
-      hn::StoreU(LoadAs(d, row + e), d, to + e);
+    if constexpr (!std::is_same_v<T, float>) {
+      for (; e + lanes <= value_size; e += lanes) {
+        FetchAhead(row + e, ahead);
+        hn::StoreU(LoadAs(d, row + e), d, to + e);
+      }
     }
-    for (; e < value_size; ++e) to[e] = ScalarAs(row[e]);
+    for (; e < value_size; ++e) to[e] = hwy::ConvertScalarTo<float>(row[e]);
     for (; e < padded; ++e) to[e] = 0;
   }
 }
 
-// p[r, j] = sum_e q[r, e] kt[e, j] for kRows rows, j in [j0, j1) and more.
-// Eight sums hide the latency of the multiply-add (4 cycles, two a cycle).
-template <size_t kRows>
-void ScoreTile(const float* q, size_t head_size, const float* kt, size_t j0,
-               size_t j1, float* p) {
+// float16 is widened in a tile where there is one only, which saves a quarter
+// of the time of decode; for more tiles it is unpacked once.
+//
+// p[r, j] = sum_e q[r, e] kt[e, j] for kRows rows, j in [j0, j1) and up to
+// whole pairs of vectors.
+template <size_t kRows, typename T>
+void ScoreTile(const float* HWY_RESTRICT q, size_t q_stride, size_t head_size,
+               const T* HWY_RESTRICT kt, size_t j0, size_t j1, ptrdiff_t ahead,
+               float* HWY_RESTRICT p) {
+  using VF = hn::Vec<DF>;
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  const float* q1 = q + (kRows > 1 ? head_size : 0);
-  const float* q2 = q + (kRows > 2 ? 2 * head_size : 0);
-  const float* q3 = q + (kRows > 3 ? 3 * head_size : 0);
   for (size_t j = j0 / (2 * lanes) * (2 * lanes); j < j1; j += 2 * lanes) {
-    auto s00 = hn::Zero(d), s01 = hn::Zero(d), s10 = hn::Zero(d);
-    auto s11 = hn::Zero(d), s20 = hn::Zero(d), s21 = hn::Zero(d);
-    auto s30 = hn::Zero(d), s31 = hn::Zero(d);
+    const T* at0 = KeyTile(kt, head_size, j);
+    const T* at1 = KeyTile(kt, head_size, j + lanes);
+    VF sum[kRows][2];
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = hn::Zero(d);
     for (size_t e = 0; e < head_size; ++e) {
-      const auto k0 = hn::LoadU(d, kt + e * kKeyBlock + j);
-      const auto k1 = hn::LoadU(d, kt + e * kKeyBlock + j + lanes);
-      const auto a = hn::Set(d, q[e]);
-      s00 = hn::MulAdd(a, k0, s00);
-      s01 = hn::MulAdd(a, k1, s01);
-      if constexpr (kRows > 1) {
-        const auto b = hn::Set(d, q1[e]);
-        s10 = hn::MulAdd(b, k0, s10);
-        s11 = hn::MulAdd(b, k1, s11);
-      }
-      if constexpr (kRows > 2) {
-        const auto c = hn::Set(d, q2[e]);
-        s20 = hn::MulAdd(c, k0, s20);
-        s21 = hn::MulAdd(c, k1, s21);
-      }
-      if constexpr (kRows > 3) {
-        const auto f = hn::Set(d, q3[e]);
-        s30 = hn::MulAdd(f, k0, s30);
-        s31 = hn::MulAdd(f, k1, s31);
+      const VF k0 = LoadAs(d, at0 + e * kKvTile);
+      const VF k1 = LoadAs(d, at1 + e * kKvTile);
+      FetchAhead(at0 + e * kKvTile, ahead);
+      FetchAhead(at1 + e * kKvTile, ahead);
+      HWY_UNROLL(8)
+      for (size_t r = 0; r < kRows; ++r) {
+        const VF x = hn::Set(d, q[r * q_stride + e]);
+        sum[r][0] = hn::MulAdd(x, k0, sum[r][0]);
+        sum[r][1] = hn::MulAdd(x, k1, sum[r][1]);
       }
     }
-    const auto store = [&](size_t r, auto x, auto y) HWY_ATTR {
-      hn::StoreU(x, d, p + r * kKeyBlock + j);
-      hn::StoreU(y, d, p + r * kKeyBlock + j + lanes);
-    };
-    store(0, s00, s01);
-    if constexpr (kRows > 1) store(1, s10, s11);
-    if constexpr (kRows > 2) store(2, s20, s21);
-    if constexpr (kRows > 3) store(3, s30, s31);
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) {
+      hn::StoreU(sum[r][0], d, p + r * kSplitKeys + j);
+      hn::StoreU(sum[r][1], d, p + r * kSplitKeys + j + lanes);
+    }
   }
 }
 
 // o[r, e] += sum_j p[r, j] v[j, e], j in [j0, j1) one by one.
-template <size_t kRows>
-void ValueTile(const float* p, const float* v, size_t v_stride, size_t padded,
-               size_t j0, size_t j1, float* o) {
+template <size_t kRows, typename T>
+void ValueTile(const float* HWY_RESTRICT p, const T* HWY_RESTRICT v,
+               size_t v_stride, size_t padded, size_t j0, size_t j1,
+               ptrdiff_t ahead, float* HWY_RESTRICT o) {
+  using VF = hn::Vec<DF>;
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  const float* p1 = p + (kRows > 1 ? kKeyBlock : 0);
-  const float* p2 = p + (kRows > 2 ? 2 * kKeyBlock : 0);
-  const float* p3 = p + (kRows > 3 ? 3 * kKeyBlock : 0);
-  float* o1 = o + (kRows > 1 ? padded : 0);
-  float* o2 = o + (kRows > 2 ? 2 * padded : 0);
-  float* o3 = o + (kRows > 3 ? 3 * padded : 0);
   for (size_t e = 0; e < padded; e += 2 * lanes) {
-    auto s00 = hn::LoadU(d, o + e), s01 = hn::LoadU(d, o + e + lanes);
-    auto s10 = hn::LoadU(d, o1 + e), s11 = hn::LoadU(d, o1 + e + lanes);
-    auto s20 = hn::LoadU(d, o2 + e), s21 = hn::LoadU(d, o2 + e + lanes);
-    auto s30 = hn::LoadU(d, o3 + e), s31 = hn::LoadU(d, o3 + e + lanes);
+    VF sum[kRows][2];
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) {
+      sum[r][0] = hn::LoadU(d, o + r * padded + e);
+      sum[r][1] = hn::LoadU(d, o + r * padded + e + lanes);
+    }
     for (size_t j = j0; j < j1; ++j) {
-      const auto v0 = hn::LoadU(d, v + j * v_stride + e);
-      const auto v1 = hn::LoadU(d, v + j * v_stride + e + lanes);
-      const auto a = hn::Set(d, p[j]);
-      s00 = hn::MulAdd(a, v0, s00);
-      s01 = hn::MulAdd(a, v1, s01);
-      if constexpr (kRows > 1) {
-        const auto b = hn::Set(d, p1[j]);
-        s10 = hn::MulAdd(b, v0, s10);
-        s11 = hn::MulAdd(b, v1, s11);
-      }
-      if constexpr (kRows > 2) {
-        const auto c = hn::Set(d, p2[j]);
-        s20 = hn::MulAdd(c, v0, s20);
-        s21 = hn::MulAdd(c, v1, s21);
-      }
-      if constexpr (kRows > 3) {
-        const auto f = hn::Set(d, p3[j]);
-        s30 = hn::MulAdd(f, v0, s30);
-        s31 = hn::MulAdd(f, v1, s31);
+      const VF v0 = LoadAs(d, v + j * v_stride + e);
+      const VF v1 = LoadAs(d, v + j * v_stride + e + lanes);
+      FetchAhead(v + j * v_stride + e, ahead);
+      FetchAhead(v + j * v_stride + e + lanes, ahead);
+      HWY_UNROLL(8)
+      for (size_t r = 0; r < kRows; ++r) {
+        const VF x = hn::Set(d, p[r * kSplitKeys + j]);
+        sum[r][0] = hn::MulAdd(x, v0, sum[r][0]);
+        sum[r][1] = hn::MulAdd(x, v1, sum[r][1]);
       }
     }
-    const auto store = [&](float* to, auto x, auto y) HWY_ATTR {
-      hn::StoreU(x, d, to + e);
-      hn::StoreU(y, d, to + e + lanes);
-    };
-    store(o, s00, s01);
-    if constexpr (kRows > 1) store(o1, s10, s11);
-    if constexpr (kRows > 2) store(o2, s20, s21);
-    if constexpr (kRows > 3) store(o3, s30, s31);
+    HWY_UNROLL(8)
+    for (size_t r = 0; r < kRows; ++r) {
+      hn::StoreU(sum[r][0], d, o + r * padded + e);
+      hn::StoreU(sum[r][1], d, o + r * padded + e + lanes);
+    }
   }
 }
 
-// exp(x) for x <= 0; NaN stays. Below -87 the result would be a subnormal,
-// which costs some CPUs 100 cycles in each product: 0 there (< 2^-125).
+// e^x = 2^n e^r for x <= 0 as in Exp, with less around it: n is the integer
+// that stays in the low bits when 2^23 is added, and one factor 2^n is enough.
+// NaN stays. Below -87 the result would be a subnormal, which costs some CPUs
+// 100 cycles in each product: 0 there (< 2^-125).
 template <class D>
 HWY_INLINE hn::Vec<D> ExpOfNegative(D d, hn::Vec<D> x) {
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), Exp(d, x));
+  using V = hn::Vec<D>;
+  static constexpr float kP[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558aep-5f,
+                                 0x1.12397cp-7f, 0x1.6a4e66p-10f};
+  // 127 is the exponent's bias.
+  const V big = hn::Set(d, 0x1.8p23f + 127.0f);
+  const V rounded = hn::MulAdd(x, hn::Set(d, 0x1.715476p0f), big);
+  const V n = hn::Sub(rounded, big);
+  V r = hn::NegMulAdd(n, hn::Set(d, 0x1.62e4p-1f), x);
+  r = hn::NegMulAdd(n, hn::Set(d, 0x1.7f7d1cp-20f), r);
+  const V tail = hn::MulAdd(hn::Mul(r, r), Polynomial(d, r, kP), r);
+  const V power = hn::Add(tail, hn::Set(d, 1.0f));
+  const hn::RebindToSigned<D> di;
+  const V factor = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, rounded)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)),
+                            hn::Mul(power, factor));
 }
 
-// What one row sees of one block; pointers are to the block's column 0.
+// What one row sees of a split; pointers are to the split's column 0.
 struct RowMask {
   size_t lo, hi;  // visible columns
   const float* bias = nullptr;
   const uint8_t* allowed = nullptr;
 };
 
-struct ScoreRules {
-  float softcap;
-  const float* k_scales;  // [64] or nullptr
-  const float* v_scales;
-};
-
 // The scores of columns [j, j + lanes) ready for the softmax.
 template <class D>
-HWY_INLINE hn::Vec<D> MaskedScores(D d, const ScoreRules& rules,
-                                   const RowMask& mask, size_t j,
-                                   const float* p) {
+HWY_INLINE hn::Vec<D> MaskedScores(D d, float softcap, const RowMask& mask,
+                                   size_t j, const float* p) {
   const size_t lanes = hn::Lanes(d);
   auto s = hn::LoadU(d, p + j);
-  if (rules.k_scales) s = hn::Mul(s, hn::LoadU(d, rules.k_scales + j));
-  if (rules.softcap != 0) {
-    const auto cap = hn::Set(d, rules.softcap);
+  if (softcap != 0) {
+    const auto cap = hn::Set(d, softcap);
     s = hn::Mul(cap, Tanh(d, hn::Div(s, cap)));
   }
   const auto masked = hn::Set(d, -std::numeric_limits<float>::infinity());
@@ -272,51 +282,69 @@ HWY_INLINE hn::Vec<D> MaskedScores(D d, const ScoreRules& rules,
   return s;
 }
 
-// Turns the row's scores p [64] into weights exp(s - m) (times v_scales) and
-// keeps the running maximum m, sum l and o [padded] up to date.
-void SoftmaxRow(const ScoreRules& rules, const RowMask& mask, size_t j0,
-                size_t j1, size_t padded, float* p, float& m, float& l,
-                float* o) {
+// Masks the scores p of columns [j0, j1) and returns their maximum.
+HWY_INLINE float MaskRow(float softcap, const RowMask& mask, size_t j0,
+                         size_t j1, float* p) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  const size_t begin = j0 / lanes * lanes;
-  constexpr float kNone = -std::numeric_limits<float>::infinity();
-  auto top = hn::Set(d, kNone);
-  if (mask.lo < mask.hi) {
-    for (size_t j = begin; j < j1; j += lanes) {
-      const auto s = MaskedScores(d, rules, mask, j, p);
+  auto highest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const auto masked = [&](size_t begin, size_t end) HWY_ATTR {
+    for (size_t j = begin; j < end; j += lanes) {
+      const auto s = MaskedScores(d, softcap, mask, j, p);
       hn::StoreU(s, d, p + j);
-      top = hn::Max(top, s);
+      highest = hn::Max(highest, s);
     }
+  };
+  // Whole vectors that are seen and need no change.
+  const bool plain = !mask.bias && !mask.allowed && softcap == 0;
+  const size_t begin = plain ? HWY_MIN(RoundUp(mask.lo, lanes), j1) : j1;
+  const size_t end = HWY_MAX(begin, mask.hi / lanes * lanes);
+  masked(j0, begin);
+  for (size_t j = begin; j < end; j += lanes) {
+    highest = hn::Max(highest, hn::LoadU(d, p + j));
   }
-  const float m_new = HWY_MAX(m, hn::ReduceMax(d, top));
-  if (mask.lo >= mask.hi) {
-    for (size_t j = begin; j < j1; j += lanes) {
-      hn::StoreU(hn::Zero(d), d, p + j);
-    }
-    return;
-  }
-  // Nothing seen yet: -inf - -inf must not become NaN, a NaN score must stay.
-  const auto maximum = hn::Set(d, m_new == kNone ? 0.0f : m_new);
+  masked(end, j1);
+  return hn::ReduceMax(d, highest);
+}
+
+// p = exp(p - m); returns the sum.
+HWY_INLINE float ExpRow(float m, size_t j0, size_t j1, float* p) {
+  const DF d;
+  // Nothing seen: -inf - -inf must not become NaN, a NaN score must stay.
+  const bool none = m == -std::numeric_limits<float>::infinity();
+  const auto maximum = hn::Set(d, none ? 0.0f : m);
   auto sum = hn::Zero(d);
-  for (size_t j = begin; j < j1; j += lanes) {
-    auto weight = ExpOfNegative(d, hn::Sub(hn::LoadU(d, p + j), maximum));
+  for (size_t j = j0; j < j1; j += hn::Lanes(d)) {
+    const auto x = hn::Sub(hn::LoadU(d, p + j), maximum);
+    const auto weight = ExpOfNegative(d, x);
     sum = hn::Add(sum, weight);
-    if (rules.v_scales) {
-      weight = hn::Mul(weight, hn::LoadU(d, rules.v_scales + j));
-    }
     hn::StoreU(weight, d, p + j);
   }
-  if (m_new != m) {
-    const float shrink = std::exp(m - m_new);
-    const auto factor = hn::Set(d, shrink);
-    for (size_t e = 0; e < padded; e += lanes) {
-      hn::StoreU(hn::Mul(factor, hn::LoadU(d, o + e)), d, o + e);
-    }
-    l *= shrink;
-    m = m_new;
+  return hn::ReduceSum(d, sum);
+}
+
+// The same, then times scales of the columns; `top` is the largest product,
+// NaN if one is not finite.
+HWY_INLINE float ScaledExpRow(float m, const float* scales, size_t j0,
+                              size_t j1, float* p, float& top) {
+  const DF d;
+  const bool none = m == -std::numeric_limits<float>::infinity();
+  const auto maximum = hn::Set(d, none ? 0.0f : m);
+  auto sum = hn::Zero(d), highest = hn::Zero(d), all = hn::Zero(d);
+  for (size_t j = j0; j < j1; j += hn::Lanes(d)) {
+    const auto x = hn::Sub(hn::LoadU(d, p + j), maximum);
+    auto weight = ExpOfNegative(d, x);
+    sum = hn::Add(sum, weight);
+    // Unless the weight is 0: what is masked may have any scale.
+    const auto scaled = hn::Mul(weight, hn::LoadU(d, scales + j));
+    weight = hn::IfThenElseZero(hn::Ne(weight, hn::Zero(d)), scaled);
+    highest = hn::Max(highest, weight);
+    all = hn::Add(all, weight);
+    hn::StoreU(weight, d, p + j);
   }
-  l += hn::ReduceSum(d, sum);
+  // 0, or NaN with a product that is not finite.
+  top = hn::ReduceMax(d, highest) + hn::ReduceSum(d, hn::Sub(all, all));
+  return hn::ReduceSum(d, sum);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "runtime/core/shape.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/kv_rows.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -13,26 +15,62 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
+// Elements [i, i + count) of a row, wherever the layout has them; i is a
+// multiple of 4, and int8 values lie in one tile.
+template <typename T>
+HWY_INLINE void Scatter(const KvRows& rows, size_t j, size_t i, size_t count,
+                        const T* from, uint8_t* block) {
+  uint8_t* to = block + rows.At(j, i);
+  // Elements that lie side by side, and bytes from them to the next.
+  const bool quads = sizeof(T) == 1 && rows.layout == KvLayout::kKeyTiles;
+  const size_t run = quads ? 4 : 1;
+  const size_t step = rows.At(j, i + run) - rows.At(j, i);
+  for (size_t n = 0; n < count; n += run, to += step) {
+    if (quads && n + 4 <= count) {
+      std::memcpy(to, from + n, 4 * sizeof(T));
+    } else {
+      for (size_t m = n; m < count && m < n + run; ++m) {
+        std::memcpy(to + (m - n) * sizeof(T), from + m, sizeof(T));
+      }
+    }
+  }
+}
+
+using DF = hn::CappedTag<float, 16>;
+
+void StoreF32(const KvRows& rows, size_t j, const float* x, size_t n,
+              uint8_t* block) {
+  if (rows.layout == KvLayout::kRows) {
+    std::memcpy(block + rows.At(j, 0), x, n * sizeof(float));
+    return;
+  }
+  Scatter(rows, j, 0, n, x, block);
+}
+
 // Saturating: an infinity in the cache would make 0 * inf of masked keys.
-void StoreF16(const float* x, size_t n, hwy::float16_t* to) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<hwy::float16_t, decltype(d)> dh;
+void StoreF16(const KvRows& rows, size_t j, const float* x, size_t n,
+              uint8_t* block) {
+  const DF d;
+  const hn::Rebind<hwy::float16_t, DF> dh;
   const size_t lanes = hn::Lanes(d);
   const auto limit = hn::Set(d, 65504.0f);
+  hwy::float16_t halves[16];
   for (size_t i = 0; i < n; i += lanes) {
     const size_t rest = n - i < lanes ? n - i : lanes;
     const auto v = hn::LoadN(d, x + i, rest);
     const auto inside = hn::Clamp(v, hn::Neg(limit), limit);
     // Clamp may lose a NaN, which must stay visible.
     const auto kept = hn::IfThenElse(hn::IsNaN(v), v, inside);
-    hn::StoreN(hn::DemoteTo(dh, kept), dh, to + i, rest);
+    hn::StoreU(hn::DemoteTo(dh, kept), dh, halves);
+    Scatter(rows, j, i, rest, halves, block);
   }
 }
 
 // x ~ q * scale, |q| <= 127; returns the scale.
-float StoreI8(const float* x, size_t n, int8_t* to) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<int8_t, decltype(d)> d8;
+float StoreI8(const KvRows& rows, size_t j, const float* x, size_t n,
+              uint8_t* block) {
+  const DF d;
+  const hn::Rebind<int8_t, DF> d8;
   const size_t lanes = hn::Lanes(d);
   auto top = hn::Zero(d);
   auto nans = hn::Zero(d);
@@ -47,11 +85,16 @@ float StoreI8(const float* x, size_t n, int8_t* to) {
   // Not finite, or too small for its inverse: all zeros times the scale.
   const bool usable = absmax > 1e-30f && absmax < 1e38f;
   const auto inverse = hn::Set(d, usable ? 127.0f / absmax : 0.0f);
+  // 128 more as bytes is the sign bit flipped.
+  const bool biased = rows.layout == KvLayout::kKeyTiles;
+  const auto flip = hn::Set(d8, static_cast<int8_t>(biased ? -128 : 0));
+  int8_t bytes[16];
   for (size_t i = 0; i < n; i += lanes) {
     const size_t rest = n - i < lanes ? n - i : lanes;
     const auto v = usable ? hn::LoadN(d, x + i, rest) : hn::Zero(d);
     const auto q = hn::NearestInt(hn::Mul(v, inverse));
-    hn::StoreN(hn::DemoteTo(d8, q), d8, to + i, rest);
+    hn::StoreU(hn::Xor(hn::DemoteTo(d8, q), flip), d8, bytes);
+    Scatter(rows, j, i, rest, bytes, block);
   }
   return scale;
 }
@@ -65,16 +108,15 @@ void StoreRows(const KvRows& rows, size_t kv_heads, size_t head_size,
     uint8_t* page = rows.pages[block - rows.first_page];
     for (size_t k = 0; k < kv_heads; ++k) {
       const float* from = x + t * token_stride + k * head_size;
-      uint8_t* to =
-          page + rows.offset + k * rows.head_stride + slot * rows.row_stride;
+      uint8_t* to = page + rows.offset + k * rows.head_stride;
       if (rows.dtype == DType::kF32) {
-        std::memcpy(to, from, head_size * sizeof(float));
+        StoreF32(rows, slot, from, head_size, to);
       } else if (rows.dtype == DType::kF16) {
-        StoreF16(from, head_size, reinterpret_cast<hwy::float16_t*>(to));
+        StoreF16(rows, slot, from, head_size, to);
       } else {
         float* scales =
             reinterpret_cast<float*>(page + rows.scale_offset) + k * kKeyBlock;
-        scales[slot] = StoreI8(from, head_size, reinterpret_cast<int8_t*>(to));
+        scales[slot] = StoreI8(rows, slot, from, head_size, to);
       }
     }
   }
@@ -89,6 +131,16 @@ HWY_AFTER_NAMESPACE();
 namespace slm {
 
 HWY_EXPORT(StoreRows);
+
+size_t PagedRowBytes(DType dtype, size_t head_size) {
+  return dtype == DType::kI8 ? RoundUp(head_size, kKvTile)
+                             : BytesFor(dtype, head_size);
+}
+
+KvLayout PagedLayout(DType dtype, bool values) {
+  if (!values) return KvLayout::kKeyTiles;
+  return dtype == DType::kI8 ? KvLayout::kValueTiles : KvLayout::kRows;
+}
 
 void StoreKvRows(const KvRows& rows, size_t kv_heads, size_t head_size,
                  size_t first, size_t count, const float* x,

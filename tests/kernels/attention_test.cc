@@ -43,6 +43,9 @@ constexpr Case kCases[] = {
     {"prefill", 14, 2, 64, 64, 70, 0, 70, DType::kF32, true},
     {"chunk", 4, 4, 80, 80, 33, 290, 323, DType::kF16, true},
     {"int8", 6, 2, 32, 32, 19, 250, 269, DType::kI8, true},
+    {"int8 decode", 14, 2, 64, 64, 1, 600, 601, DType::kI8, true},
+    {"int8 odd head", 5, 1, 22, 22, 6, 250, 256, DType::kI8, true},
+    {"int8 window", 8, 2, 80, 80, 40, 300, 340, DType::kI8, true, true, 70},
     {"odd sizes", 3, 1, 22, 10, 5, 60, 65},
     {"odd head", 5, 5, 7, 3, 4, 9, 13},
     {"window", 8, 2, 64, 64, 40, 300, 340, DType::kF16, true, true, 100},
@@ -150,16 +153,18 @@ class Fixture {
 
  private:
   double Key(const KvRows& rows, size_t head, size_t j, size_t e) const {
-    const uint8_t* row =
-        rows.Block(head, j / kKeyBlock) + j % kKeyBlock * rows.row_stride;
+    const size_t block = j / kKeyBlock, slot = j % kKeyBlock;
+    const uint8_t* at = rows.Block(head, block) + rows.At(slot, e);
     if (rows.dtype == DType::kF32) {
-      return reinterpret_cast<const float*>(row)[e];
+      return *reinterpret_cast<const float*>(at);
     }
     if (rows.dtype == DType::kF16) {
-      return FloatFromF16(reinterpret_cast<const uint16_t*>(row)[e]);
+      return FloatFromF16(*reinterpret_cast<const uint16_t*>(at));
     }
-    return static_cast<double>(reinterpret_cast<const int8_t*>(row)[e]) *
-           rows.Scales(head, j / kKeyBlock)[j % kKeyBlock];
+    const int value = rows.layout == KvLayout::kKeyTiles
+                          ? *at - kKeyBias
+                          : *reinterpret_cast<const int8_t*>(at);
+    return static_cast<double>(value) * rows.Scales(head, block)[slot];
   }
 
   void ExpectRow(size_t t, size_t h, const std::vector<float>& out) const {
@@ -169,27 +174,34 @@ class Fixture {
     const size_t mask_at =
         h * sequence_.mask_head_stride + t * sequence_.mask_token_stride;
     std::vector<double> s(c_.keys, -INFINITY);
-    double most = -INFINITY, error = 0;
+    double most = -INFINITY, error = 0, error_i8 = 0;
     for (size_t j = 0; j < c_.keys; ++j) {
       const int64_t key = static_cast<int64_t>(j);
       if (c_.causal && key > p) continue;
       if (c_.window && key <= p - static_cast<int64_t>(c_.window)) continue;
       if (sequence_.allowed && !sequence_.allowed[mask_at + j]) continue;
-      double dot = 0, size = 0;
+      double dot = 0, size = 0, q_most = 0, k_size = 0;
       for (size_t e = 0; e < c_.head_size; ++e) {
-        const double x = q_[(t * c_.heads + h) * c_.head_size + e] *
-                         Key(sequence_.k, head, j, e) * shape_.scale;
-        dot += x;
-        size += std::abs(x);
+        const double q =
+            q_[(t * c_.heads + h) * c_.head_size + e] * shape_.scale;
+        const double k = Key(sequence_.k, head, j, e);
+        dot += q * k;
+        size += std::abs(q * k);
+        q_most = std::max(q_most, std::abs(q));
+        k_size += std::abs(k);
       }
+      // Queries as integers up to 127 * 128: half a step of each.
+      if (c_.dtype == DType::kI8) error_i8 = q_most / (2 * 16256) * k_size;
       if (c_.softcap) dot = c_.softcap * std::tanh(dot / c_.softcap);
       const double bias = sequence_.bias ? sequence_.bias[mask_at + j] : 0;
       s[j] = dot + bias;
+      if (s[j] == -INFINITY) continue;
       // E products and sums, q * scale, scale of the row; tanh (4 ulp = 8 u),
       // its quotient and product; the sum with the bias; s - m.
       error =
           std::max(error, (static_cast<double>(c_.head_size) + 2) * u * size +
-                              10 * u * std::abs(dot) + 2 * u * std::abs(s[j]));
+                              10 * u * std::abs(dot) + 2 * u * std::abs(s[j]) +
+                              error_i8);
       most = std::max(most, s[j]);
     }
     const bool empty = most == -INFINITY;  // the row sees nothing: zeros
@@ -209,15 +221,28 @@ class Fixture {
         2 * std::expm1(error + 4 * u) + (2 * n + 6 * cuts + 8) * u;
     for (size_t e = 0; e < c_.value_size; ++e) {
       double expected = 0, size = 0;
+      std::vector<double> steps(CeilDiv(c_.keys, kSplitKeys));
+      std::vector<double> bytes(steps.size());
       for (size_t j = 0; j < c_.keys && !empty; ++j) {
         if (s[j] == -INFINITY) continue;
-        const double x =
-            std::exp(s[j] - most) / sum * Key(sequence_.v, head, j, e);
-        expected += x;
-        size += std::abs(x);
+        const double weight = std::exp(s[j] - most) / sum;
+        const double v = Key(sequence_.v, head, j, e);
+        expected += weight * v;
+        size += std::abs(weight * v);
+        if (c_.dtype != DType::kI8) continue;
+        // Weights times scales as integers up to 32767 for each split.
+        const double scale =
+            sequence_.v.Scales(head, j / kKeyBlock)[j % kKeyBlock];
+        double& step = steps[j / kSplitKeys];
+        step = std::max(step, weight * scale / 32767);
+        bytes[j / kSplitKeys] += std::abs(v) / scale;
+      }
+      double rounding = 0;  // half a step of each
+      for (size_t i = 0; i < steps.size(); ++i) {
+        rounding += steps[i] / 2 * bytes[i];
       }
       ASSERT_NEAR(out[(t * c_.heads + h) * c_.value_size + e], expected,
-                  relative * size + 1e-30)
+                  relative * size + (1 + relative) * rounding + 1e-30)
           << "token " << t << " head " << h << " element " << e;
     }
   }
@@ -231,19 +256,21 @@ class Fixture {
 
   // Pages as KvFormat has them; those before the window are not there.
   void MakePages(const std::vector<float>& k, const std::vector<float>& v) {
-    const size_t row = BytesFor(c_.dtype, c_.head_size);
+    const size_t row = PagedRowBytes(c_.dtype, c_.head_size);
     const size_t plane = c_.kv_heads * kKeyBlock * row;
     const size_t scales = c_.kv_heads * kKeyBlock * sizeof(float);
     const size_t blocks = CeilDiv(c_.keys, kKeyBlock);
     memory_.assign(blocks, std::vector<uint8_t>(2 * (plane + scales), 0xFF));
     for (std::vector<uint8_t>& page : memory_) pages_.push_back(page.data());
     sequence_.k = {.dtype = c_.dtype,
+                   .layout = PagedLayout(c_.dtype, /*values=*/false),
                    .pages = pages_.data(),
                    .offset = 0,
                    .head_stride = kKeyBlock * row,
                    .row_stride = row,
                    .scale_offset = 2 * plane};
     sequence_.v = sequence_.k;
+    sequence_.v.layout = PagedLayout(c_.dtype, /*values=*/true);
     sequence_.v.offset = plane;
     sequence_.v.scale_offset = 2 * plane + scales;
     StoreKvRows(sequence_.k, c_.kv_heads, c_.head_size, 0, c_.keys, k.data(),
@@ -286,6 +313,39 @@ class Fixture {
   std::vector<std::vector<uint8_t>> memory_;
   std::vector<uint8_t*> pages_;
 };
+
+// Stores a row at slot 5 of a page and reads it back.
+void CheckStored(DType dtype, bool values, const std::vector<float>& x) {
+  const size_t n = x.size(), row = PagedRowBytes(dtype, n);
+  std::vector<uint8_t> page(kKeyBlock * (row + 4), 0xFF);
+  uint8_t* pages[] = {page.data()};
+  const KvRows rows{.dtype = dtype,
+                    .layout = PagedLayout(dtype, values),
+                    .pages = pages,
+                    .first_page = 1,
+                    .row_stride = row,
+                    .scale_offset = kKeyBlock * row};
+  StoreKvRows(rows, 1, n, kKeyBlock + 5, 1, x.data(), n);
+  const float scale = dtype == DType::kI8 ? rows.Scales(0, 1)[5] : 0;
+  for (size_t i = 0; i < n; ++i) {
+    uint8_t* at = page.data() + rows.At(5, i);
+    ASSERT_LE(at + BytesFor(dtype, 1), page.data() + kKeyBlock * row);
+    if (dtype == DType::kF32) {
+      ASSERT_EQ(*reinterpret_cast<const float*>(at), x[i]) << i;
+    } else if (dtype == DType::kF16) {
+      const float clamped = std::min(x[i], 65504.0f);
+      ASSERT_EQ(*reinterpret_cast<const uint16_t*>(at), F16FromFloat(clamped));
+    } else {
+      const int byte =
+          values ? *reinterpret_cast<const int8_t*>(at) : *at - kKeyBias;
+      // Half a step; the rounding of x * 127 / absmax moves it by 2 ulp.
+      const float q = static_cast<float>(byte);
+      ASSERT_NEAR(q * scale, x[i], scale * (0.5f + 127 * 0x1p-22f)) << i;
+    }
+    std::memset(at, 0xFF, BytesFor(dtype, 1));
+  }
+  for (size_t i = 0; i < kKeyBlock * row; ++i) ASSERT_EQ(page[i], 0xFF) << i;
+}
 
 class AttentionTest : public testing::Test {
  protected:
@@ -354,54 +414,37 @@ TEST_F(AttentionTest, NotANumberStaysVisible) {
   for (float x : out) EXPECT_TRUE(std::isnan(x));
 }
 
-// Stored rows: float16 to half an ulp (saturated), int8 to half a step.
+// Stored rows: float16 to half an ulp (saturated), int8 to half a step, and
+// no other byte of the page is written.
 TEST_F(AttentionTest, StoresRowsOnEveryTarget) {
   std::mt19937 rng(3);
   for (const std::string& target : UsableTargets()) {
     ASSERT_TRUE(ForceTarget(target).ok());
     for (size_t n : {1, 2, 16, 33, 64}) {
-      SCOPED_TRACE(target + ", " + std::to_string(n));
-      std::vector<float> x = Normal(n, rng);
-      std::vector<uint8_t> page(kKeyBlock * n * 2 + kKeyBlock * 4);
-      uint8_t* pages[] = {page.data()};
-      KvRows rows{.dtype = DType::kF16,
-                  .pages = pages,
-                  .first_page = 1,
-                  .head_stride = 0,
-                  .row_stride = 2 * n};
-      if (n > 2) x[0] = 1e9f;
-      StoreKvRows(rows, 1, n, kKeyBlock + 5, 1, x.data(), n);
-      const auto* half =
-          reinterpret_cast<const uint16_t*>(page.data() + 10 * n);
-      for (size_t i = 0; i < n; ++i) {
-        const float clamped = std::min(x[i], 65504.0f);
-        ASSERT_EQ(half[i], F16FromFloat(clamped)) << i;
-      }
-      if (n > 2) x[0] = -3;
-      rows.dtype = DType::kI8;
-      rows.row_stride = n;
-      rows.scale_offset = kKeyBlock * n * 2;
-      StoreKvRows(rows, 1, n, kKeyBlock + 5, 1, x.data(), n);
-      const auto* bytes = reinterpret_cast<const int8_t*>(page.data() + 5 * n);
-      const float scale = rows.Scales(0, 1)[5];
-      for (size_t i = 0; i < n; ++i) {
-        // Half a step; the rounding of x * 127 / absmax moves it by 2 ulp.
-        ASSERT_NEAR(bytes[i] * scale, x[i], scale * (0.5f + 127 * 0x1p-22f));
+      for (bool values : {false, true}) {
+        for (DType dtype : {DType::kF32, DType::kF16, DType::kI8}) {
+          SCOPED_TRACE(target + ", " + std::to_string(n) + ", type " +
+                       std::string(Info(dtype).name));
+          std::vector<float> x = Normal(n, rng);
+          if (n > 2) x[0] = dtype == DType::kF16 ? 1e9f : -3;
+          CheckStored(dtype, values, x);
+        }
       }
     }
   }
 }
 
 TEST_F(AttentionTest, Int8RowsOfZerosAndNotANumber) {
-  std::vector<uint8_t> page(kKeyBlock * 8 + kKeyBlock * 4);
+  std::vector<uint8_t> page(kKeyBlock * 16 + kKeyBlock * 4);
   uint8_t* pages[] = {page.data()};
   const KvRows rows{.dtype = DType::kI8,
+                    .layout = KvLayout::kValueTiles,
                     .pages = pages,
-                    .row_stride = 8,
-                    .scale_offset = kKeyBlock * 8};
+                    .row_stride = 16,
+                    .scale_offset = kKeyBlock * 16};
   std::vector<float> x(8, 0);
   StoreKvRows(rows, 1, 8, 0, 1, x.data(), 8);
-  EXPECT_EQ(rows.Scales(0, 0)[0] * page[3], 0.0f);
+  EXPECT_EQ(rows.Scales(0, 0)[0] * page[rows.At(0, 3)], 0.0f);
   x[6] = NAN;
   StoreKvRows(rows, 1, 8, 1, 1, x.data(), 8);
   EXPECT_TRUE(std::isnan(rows.Scales(0, 0)[1]));

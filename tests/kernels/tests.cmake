@@ -9,6 +9,8 @@ slm_test(kernels_machine_limits_test
   SOURCES kernels/machine_limits_test.cc LINKS slm_kernels)
 slm_test(kernels_norm_softmax_test
   SOURCES kernels/norm_softmax_test.cc LINKS slm_kernels)
+slm_test(kernels_topk_test
+  SOURCES kernels/topk_test.cc LINKS slm_kernels)
 
 # Figures, not checks.
 if(benchmark_FOUND)

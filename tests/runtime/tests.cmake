@@ -15,3 +15,11 @@ slm_test(c_api_test
   SOURCES runtime/c_api_test.cc runtime/c_api_c99_test.c
   LINKS slm_runtime)
 set_target_properties(c_api_test PROPERTIES CXX_STANDARD 17)
+
+# Figures, not checks.
+if(benchmark_FOUND)
+  add_executable(sampler_benchmark runtime/sampler_benchmark.cc)
+  target_link_libraries(sampler_benchmark PRIVATE slm_search
+    benchmark::benchmark)
+  slm_warnings(sampler_benchmark)
+endif()
