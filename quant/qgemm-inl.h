@@ -121,6 +121,16 @@ HWY_INLINE void DotGroup(const uint32_t* HWY_RESTRICT panel,
   }
 }
 
+// The share of p.next that falls to a block.
+HWY_INLINE void PrefetchNext(const PanelChunk& p, size_t block) {
+  const size_t end = (block + 1) * kTile / p.blocks;
+  for (size_t row = block * kTile / p.blocks; row < end; ++row) {
+    for (size_t i = 0; i < p.next_bytes; i += 64) {
+      hwy::Prefetch(p.next + row * p.next_stride + i);
+    }
+  }
+}
+
 // acc [r][n] += sum over blocks of
 //   (init[r] + dot(q[n], a[r]) - zp[n] * sum(a[r])) * scale[n] * a_scale[r]
 // for kVectors * kLanes columns n and kRows rows r. All but the last two
@@ -148,6 +158,7 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n,
     for (size_t i = 0; i < groups * kRows * 4; i += 16) {
       hwy::Prefetch(aq + a.next + i);
     }
+    if (p.next) PrefetchNext(p, block);
     VI32 sum[kRows][kVectors];
     HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) {

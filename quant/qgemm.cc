@@ -88,7 +88,7 @@ HWY_NOINLINE void RowsKernel(const QGemmArgs& g, const PanelChunk& p,
                              .next = kRows * blocks * (bs / 4)};
     for (size_t n = 0; n < kQGemmColumns; n += Shape::kVectors * kLanes) {
       // Blocks of 32 are what exporters write: 10 % faster without a loop.
-      if (kRows == Shape::kRows && p.groups_per_block == 2) {
+      if (kRows >= 4 && p.groups_per_block == 2) {
         Int8Kernel<kDot, kSigned, kHasZp, kRows, Shape::kVectors, 2>(p, n, a,
                                                                      acc + n);
       } else {
@@ -128,7 +128,7 @@ void Tile(const QGemmArgs& g, size_t product, size_t m0, size_t m1, size_t n0,
   for (size_t block = 0; block < b.blocks(); block += chunk) {
     const size_t count = std::min(chunk, b.blocks() - block);
     const bool store = !g.gate && block + count == b.blocks();
-    const PanelChunk p =
+    PanelChunk p =
         PrepareChunk<kDot, kBits, kInt8>(b, n0, columns, block, count, w);
     for (size_t m = m0; m < m1;) {
       const size_t rows = RowsOfCall(m, g.m, kRows);
@@ -143,6 +143,7 @@ void Tile(const QGemmArgs& g, size_t product, size_t m0, size_t m1, size_t n0,
       }
       RowsKernelOf<kDot, kBits, kInt8, kHasZp, static_cast<int>(kRows)>(
           rows, g, p, block, m, acc);
+      p.next = nullptr;
       if (store) {
         StoreRows(acc, kQGemmColumns, g.bias, m, rows, n0, columns, g);
       }

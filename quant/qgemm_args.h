@@ -69,6 +69,11 @@ struct PanelChunk {
   const uint32_t* zero_points;  // [blocks][columns] bits of float32
   size_t blocks;
   size_t groups_per_block;  // bs / 16
+  // Half of the bytes that the next panel is made of, 16 rows by `next_stride`:
+  // the first kernel asks for them, turning this panel for the other half, so
+  // that memory is busy during both. Null: nothing to fetch.
+  const uint8_t* next;
+  size_t next_stride, next_bytes;
 };
 
 // R rows of int8 activations: 16 columns of row 0, of row 1, ... of row R-1,

@@ -269,7 +269,11 @@ HWY_INLINE PanelChunk TurnScales(const BlockQuantMatrix& b, size_t row,
           .scales = w.scales,
           .zero_points = w.zero_points,
           .blocks = count,
-          .groups_per_block = b.block_size / 16};
+          .groups_per_block = b.block_size / 16,
+          .next = b.b + (row + kQGemmColumns) * b.row_bytes() +
+                  first * b.block_bytes(),
+          .next_stride = b.row_bytes(),
+          .next_bytes = count * b.block_bytes()};
 }
 
 // Sub-vector s of a word of b to word s of `out`, [.][kQGemmColumns].
@@ -281,14 +285,22 @@ HWY_INLINE void StoreSubVectors(VU32 word, uint32_t* HWY_RESTRICT out) {
   }
 }
 
+// A line of each of the rows that the next panel turns: 16 streams of a few
+// lines end before the processor has learnt them.
+HWY_INLINE void PrefetchRows(const uint8_t* base, size_t stride) {
+  for (size_t n = 0; n < kTile; ++n) hwy::Prefetch(base + n * stride);
+}
+
 // out [bytes * 8/bits / 4][kQGemmColumns]: 16 lanes of each are the sub-vectors
 // of the first `bytes` (a multiple of 4) of `rows` rows, in order.
 template <Dot kDot, int kBits>
 HWY_INLINE void UnpackRows(const uint8_t* base, size_t stride, size_t rows,
-                           size_t bytes, uint32_t* HWY_RESTRICT out) {
+                           size_t bytes, const uint8_t* next,
+                           uint32_t* HWY_RESTRICT out) {
   constexpr size_t kStep = 8 / kBits * kQGemmColumns;  // of a word
   size_t i = 0;
   for (; rows == kTile && i + 16 <= bytes; i += 16) {
+    if (next && i % 64 == 0) PrefetchRows(next + i, stride);
     for (size_t n = 0; n < kTile; n += kLanes) {
       const FourWords t = Transpose4Words(base + n * stride + i, stride);
       uint32_t* to = out + i / 4 * kStep + n;
@@ -313,7 +325,7 @@ template <Dot kDot, int kBits, bool kInt8>
 HWY_INLINE PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row,
                                    size_t rows, size_t first, size_t count,
                                    QGemmWorker& w) {
-  PanelChunk p;
+  PanelChunk p = {};
   for (size_t lane = 0; lane < kQGemmColumns; lane += kTile) {
     // A missing half repeats the first: its columns are not stored.
     const size_t at = lane < rows ? row + lane : row;
@@ -321,11 +333,18 @@ HWY_INLINE PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row,
     const uint8_t* base = b.b + at * b.row_bytes() + first * b.block_bytes();
     const size_t bytes = count * b.block_bytes();
     if constexpr (kInt8) {
-      UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes, w.panel + lane);
+      const uint8_t* next = base + kQGemmColumns * b.row_bytes();
+      UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes,
+                              lane == 0 ? next : nullptr, w.panel + lane);
     } else {
       TransposeWords<kQGemmColumns>(base, b.row_bytes(), some, bytes,
                                     w.panel + lane);
     }
+    const size_t scale_bytes = BytesFor(b.scale_dtype, 1);
+    const size_t scale_stride = b.blocks() * scale_bytes;
+    PrefetchRows(static_cast<const uint8_t*>(b.scales) +
+                     (at + kQGemmColumns) * scale_stride + first * scale_bytes,
+                 scale_stride);
     p = TurnScales<kQGemmColumns>(b, at, some, first, count, kInt8, lane, w);
   }
   return p;
