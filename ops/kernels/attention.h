@@ -7,10 +7,11 @@
 //   out = sum_j exp(s_j) v_j / (sum_j exp(s_j) + exp(sink_h))
 //
 // The keys are cut by absolute position into blocks of kKeyBlock and splits of
-// kSplitKeys. A row goes through the blocks of a split with a running maximum,
-// and the splits are merged in ascending order. So a row's bits depend on the
-// SIMD target only, not on how many rows are computed together, on chunking or
-// on the number of threads.
+// kSplitKeys. A row has one maximum for each split, and the splits are merged
+// in ascending order. So a row's bits depend on the SIMD target only, not on
+// how many rows are computed together, on chunking or on the number of threads.
+// Files: attention_schedule.h cuts the work, attention_split-inl.h does a split
+// with the tiles of attention-inl.h (float) or attention_int8-inl.h.
 #ifndef SLM_OPS_KERNELS_ATTENTION_H_
 #define SLM_OPS_KERNELS_ATTENTION_H_
 

@@ -154,14 +154,11 @@ struct Quads {
   }
 };
 
-// The two sums of a lane, over the planes.
-struct PlaneSums {
-  VI s[2];
-};
-
+// Adds to the two sums of a lane, over the planes. (An array: members of a
+// struct would be made by functions that g++ compiles for the baseline.)
 template <bool kKeys>
 HWY_INLINE void DotQuads(const Quads<kKeys>& bytes, VI x0, VI x1,
-                         PlaneSums& sums) {
+                         VI (&sums)[2]) {
   const DI d;
   if constexpr (kVnni) {
     const hn::Repartition<uint8_t, DI> du8;
@@ -171,8 +168,8 @@ HWY_INLINE void DotQuads(const Quads<kKeys>& bytes, VI x0, VI x1,
       return hn::SumOfMulQuadAccumulate(d, hn::BitCast(du8, u),
                                         hn::BitCast(di8, i), sum);
     };
-    sums.s[0] = dot(x0, sums.s[0]);
-    sums.s[1] = dot(x1, sums.s[1]);
+    sums[0] = dot(x0, sums[0]);
+    sums[1] = dot(x1, sums[1]);
   } else {
     const hn::Repartition<int16_t, DI> d16;
     const auto dot = [&](VI x, VI of) HWY_ATTR {
@@ -180,13 +177,13 @@ HWY_INLINE void DotQuads(const Quads<kKeys>& bytes, VI x0, VI x1,
                                      hn::BitCast(d16, of));
     };
     const VI both = hn::Add(dot(x0, bytes.even), dot(x1, bytes.odd));
-    sums.s[0] = hn::Add(sums.s[0], both);
+    sums[0] = hn::Add(sums[0], both);
   }
 }
 
-HWY_INLINE VI Total(const PlaneSums& sums) {
-  if constexpr (!kVnni) return sums.s[0];
-  return hn::Add(hn::ShiftLeft<7>(sums.s[0]), sums.s[1]);
+HWY_INLINE VI Total(const VI (&sums)[2]) {
+  if constexpr (!kVnni) return sums[0];
+  return hn::Add(hn::ShiftLeft<7>(sums[0]), sums[1]);
 }
 
 // Integers of query rows, planes [rows][2][plane].
@@ -215,12 +212,12 @@ void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
       at[v] =
           keys + (column / kKvTile * kKvTile * quads + column % kKvTile) * 4;
     }
-    PlaneSums sum[kRows][2];
+    VI sum[kRows][2][2];
     HWY_UNROLL(4)
     for (size_t r = 0; r < kRows; ++r) {
       const VI bias = hn::Set(d, -kKeyBias * q.sums[r0 + r]);
-      sum[r][0].s[0] = sum[r][1].s[0] = kVnni ? hn::Zero(d) : bias;
-      sum[r][0].s[1] = sum[r][1].s[1] = bias;
+      sum[r][0][0] = sum[r][1][0] = kVnni ? hn::Zero(d) : bias;
+      sum[r][0][1] = sum[r][1][1] = bias;
     }
     for (size_t g = 0; g < quads; ++g) {
       const Quads<true> k0(at[0] + g * 4 * kKvTile);
@@ -272,11 +269,11 @@ void Int8ValueTile(const WeightRows& w, size_t r0, const SplitBlocks& blocks,
   const size_t lanes = hn::Lanes(d);
   const int32_t* y = w.planes + r0 * 2 * kQuads;
   for (size_t e = 0; e < width; e += 2 * lanes) {
-    PlaneSums sum[kRows][2];
+    VI sum[kRows][2][2];
     HWY_UNROLL(4)
     for (size_t r = 0; r < kRows; ++r) {
       for (size_t v = 0; v < 2; ++v) {
-        sum[r][v].s[0] = sum[r][v].s[1] = hn::Zero(d);
+        sum[r][v][0] = sum[r][v][1] = hn::Zero(d);
       }
     }
     // The second vector may lie behind E: then both are the first.

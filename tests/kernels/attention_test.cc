@@ -403,15 +403,51 @@ TEST_F(AttentionTest, SequencesOfABatchDoNotMix) {
 }
 
 TEST_F(AttentionTest, NotANumberStaysVisible) {
-  const Case& c = kCases[3];
-  Fixture f(c, 1);
-  std::vector<float> q(c.heads * c.head_size, NAN);
-  std::vector<float> out(c.heads * c.value_size, 0);
-  AttentionSequence s = f.Part(0, 1, out.data());
-  s.q = q.data();
-  ThreadPool pool(1);
-  f.Attend(pool, s);
-  for (float x : out) EXPECT_TRUE(std::isnan(x));
+  for (const std::string& target : UsableTargets()) {
+    ASSERT_TRUE(ForceTarget(target).ok());
+    for (const Case& c : {kCases[3], kCases[5]}) {
+      SCOPED_TRACE(target + ", " + c.name);
+      Fixture f(c, 1);
+      std::vector<float> q(c.heads * c.head_size, NAN);
+      std::vector<float> out(c.heads * c.value_size, 0);
+      AttentionSequence s = f.Part(0, 1, out.data());
+      s.q = q.data();
+      ThreadPool pool(1);
+      f.Attend(pool, s);
+      for (float x : out) EXPECT_TRUE(std::isnan(x));
+    }
+  }
+}
+
+// A value that is not a number spoils the rows that see it, and no others.
+TEST_F(AttentionTest, MaskedInt8ValuesDoNotMatter) {
+  const Case c = {.name = "int8",
+                  .heads = 4,
+                  .kv_heads = 1,
+                  .head_size = 16,
+                  .value_size = 16,
+                  .count = 3,
+                  .first = 20,
+                  .keys = 23,
+                  .dtype = DType::kI8,
+                  .paged = true};
+  for (const std::string& target : UsableTargets()) {
+    ASSERT_TRUE(ForceTarget(target).ok());
+    SCOPED_TRACE(target);
+    const Fixture f(c, 1);
+    const std::vector<float> want = f.Run(c.count, 1);
+    const std::vector<float> nan(c.value_size, NAN);
+    StoreKvRows(f.sequence().v, 1, c.value_size, 22, 1, nan.data(), 0);
+    const std::vector<float> got = f.Run(c.count, 1);
+    const size_t token = c.heads * c.value_size;
+    for (size_t i = 0; i < 3 * token; ++i) {
+      if (i < 2 * token) {
+        EXPECT_EQ(got[i], want[i]);
+      } else {
+        EXPECT_TRUE(std::isnan(got[i]));
+      }
+    }
+  }
 }
 
 // Stored rows: float16 to half an ulp (saturated), int8 to half a step, and
