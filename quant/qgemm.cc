@@ -300,14 +300,17 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   ParallelFor(pool, m, kQGemmRowStep, [&](size_t begin, size_t end, size_t) {
     pack(args, begin, end);
   });
-  // 64 KiB of weights take about 4 us from memory and are used m times.
-  const size_t tile_bytes =
-      kQGemmColumns * b.row_bytes() * std::min<size_t>(m, 16) * args.products();
-  const size_t grain =
-      kQGemmColumns * std::max<size_t>(1, (size_t{64} << 10) / tile_bytes);
-  ParallelFor(pool, b.n, grain, [&](size_t begin, size_t end, size_t worker) {
-    tiles(args, begin, end, worker);
-  });
+  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
+  // are whole panels: coarser ones leave threads unequal (896 columns: 3 to 4).
+  const size_t bytes_of_work =
+      b.n * b.row_bytes() * std::min<size_t>(m, 16) * args.products();
+  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
+  ParallelFor(
+      pool, b.n, kQGemmColumns,
+      [&](size_t begin, size_t end, size_t worker) {
+        tiles(args, begin, end, worker);
+      },
+      workers);
 }
 
 }  // namespace slm

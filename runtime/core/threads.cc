@@ -6,8 +6,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__linux__)
@@ -71,8 +73,18 @@ struct ThreadPool::Impl {
   std::atomic<size_t> running{0};
   std::atomic<int> sleepers{0};
   bool stop = false;
+  std::exception_ptr thrown;  // under `mutex` while a Run is on
   void (*body)(void*, size_t) = nullptr;
   void* context = nullptr;
+
+  void Call(size_t index) {
+    try {
+      body(context, index);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (!thrown) thrown = std::current_exception();
+    }
+  }
 
   void Worker(size_t index) {
     uint64_t seen = 0;
@@ -90,7 +102,7 @@ struct ThreadPool::Impl {
       }
       ++seen;
       if (stop) return;
-      body(context, index);
+      Call(index);
       if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         running.notify_one();
       }
@@ -130,17 +142,20 @@ void ThreadPool::Run(void (*body)(void*, size_t), void* context) {
   impl_->context = context;
   impl_->running.store(size_ - 1, std::memory_order_relaxed);
   impl_->Publish();
-  body(context, 0);
+  impl_->Call(0);
   // Then sleep, not yield: on a machine that is busy with other work a caller
   // that spins uses up the time slice that its own workers wait for.
   for (int spins = 0;;) {
     const size_t left = impl_->running.load(std::memory_order_acquire);
-    if (left == 0) return;
+    if (left == 0) break;
     if (++spins < kSpins) {
       CpuRelax();
     } else {
       impl_->running.wait(left, std::memory_order_acquire);
     }
+  }
+  if (impl_->thrown) {
+    std::rethrow_exception(std::exchange(impl_->thrown, nullptr));
   }
 }
 

@@ -4,6 +4,7 @@
 #define SLM_RUNTIME_CORE_THREADS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <type_traits>
@@ -26,8 +27,9 @@ class ThreadPool {
   // Number of workers, the caller included; worker indices are below it.
   size_t size() const { return size_; }
 
-  // Calls body(worker) once on every worker and returns when all are done.
-  // The body must not throw and must not call Run.
+  // Calls body(worker) once on every worker and returns when all are done. The
+  // body must not call Run. What it throws (std::bad_alloc) is thrown here, on
+  // the calling thread, after all are done: the first one's wins.
   void Run(void (*body)(void* context, size_t worker), void* context);
 
  private:
@@ -38,14 +40,17 @@ class ThreadPool {
 
 // Splits [0, count) into contiguous ranges, one per worker, each a multiple of
 // `grain` but the last: body(begin, end, worker). A range is never empty. The
-// split depends on count, grain and pool size only. Say at the call why the
-// grain is what it is: below about 10 us of work a range is not worth a thread.
+// split depends on the arguments and the pool's size only. Say at the call why
+// the grain is what it is: below about 10 us of work a range is not worth a
+// thread. Where ranges should be finer than that to come out even, the caller
+// limits the workers instead.
 template <typename Body>
-void ParallelFor(ThreadPool& pool, size_t count, size_t grain,
-                 const Body& body) {
+void ParallelFor(ThreadPool& pool, size_t count, size_t grain, const Body& body,
+                 size_t most_workers = SIZE_MAX) {
   if (count == 0) return;
   const size_t blocks = (count + grain - 1) / grain;
-  const size_t workers = blocks < pool.size() ? blocks : pool.size();
+  size_t workers = blocks < pool.size() ? blocks : pool.size();
+  if (workers > most_workers) workers = most_workers;
   if (workers <= 1) {
     body(size_t{0}, count, size_t{0});
     return;
@@ -60,8 +65,8 @@ void ParallelFor(ThreadPool& pool, size_t count, size_t grain,
         if (worker >= c.workers) return;
         const size_t begin = c.blocks * worker / c.workers * c.grain;
         const size_t end_block = c.blocks * (worker + 1) / c.workers;
-        const size_t end = end_block * c.grain < c.count ? end_block * c.grain
-                                                         : c.count;
+        const size_t end =
+            end_block * c.grain < c.count ? end_block * c.grain : c.count;
         if (begin < end) (*c.body)(begin, end, worker);
       },
       &context);

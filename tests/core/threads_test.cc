@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/core/threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -33,9 +35,8 @@ TEST(Threads, ManyRunsInARow) {
   ThreadPool pool(4);
   std::atomic<size_t> sum{0};
   for (int i = 0; i < 2000; ++i) {
-    ParallelFor(pool, 4, 1, [&](size_t begin, size_t end, size_t) {
-      sum += end - begin;
-    });
+    ParallelFor(pool, 4, 1,
+                [&](size_t begin, size_t end, size_t) { sum += end - begin; });
   }
   EXPECT_EQ(sum.load(), 8000u);
 }
@@ -54,6 +55,42 @@ TEST(Threads, WorkersAndTheCallerWakeFromSleep) {
       ++work[begin];
     });
     for (const size_t w : work) EXPECT_EQ(w, i + 1);
+  }
+}
+
+// An allocation that fails in a worker must not end the host's process.
+TEST(Threads, WhatABodyThrowsArrivesAtTheCaller) {
+  ThreadPool pool(3);
+  for (size_t thrower = 0; thrower < 3; ++thrower) {
+    std::atomic<size_t> done{0};
+    EXPECT_THROW(ParallelFor(pool, 3, 1,
+                             [&](size_t begin, size_t, size_t) {
+                               ++done;
+                               if (begin == thrower) throw std::bad_alloc();
+                             }),
+                 std::bad_alloc);
+    EXPECT_EQ(done.load(), 3u);
+  }
+  std::atomic<size_t> sum{0};
+  ParallelFor(pool, 9, 1,
+              [&](size_t begin, size_t end, size_t) { sum += end - begin; });
+  EXPECT_EQ(sum.load(), 9u);
+}
+
+TEST(Threads, RangesGoToNoMoreWorkersThanAllowed) {
+  ThreadPool pool(4);
+  for (size_t most = 1; most < 6; ++most) {
+    std::atomic<size_t> ranges{0}, sum{0};
+    ParallelFor(
+        pool, 100, 1,
+        [&](size_t begin, size_t end, size_t worker) {
+          EXPECT_LT(worker, most);
+          ++ranges;
+          sum += end - begin;
+        },
+        most);
+    EXPECT_EQ(ranges.load(), std::min<size_t>(most, 4));
+    EXPECT_EQ(sum.load(), 100u);
   }
 }
 
