@@ -22,12 +22,28 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
+using RowsFunction = void (*)(const QGemmArgs& g, const PanelChunk& p,
+                              size_t block, size_t row, uint32_t* acc);
+
+// How one kind of product turns panels and multiplies rows by them.
+struct TileKernels {
+  PanelChunk (*prepare)(const BlockQuantMatrix& b, size_t row, size_t rows,
+                        size_t first, size_t count, QGemmWorker& w);
+  RowsFunction (*kernel)(size_t rows);
+  size_t most_rows;  // of a kernel
+  bool halved;       // kernels are of most_rows, half of them, ... 1 rows
+};
+
 // Rows of the kernel call that starts with row `first` of `m`: a step of
-// kQGemmRowStep is cut into as few and as even pieces as kernels of up to
-// `most` rows allow. Packing and product ask alike, in whatever ranges.
-HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most) {
+// kQGemmRowStep is cut into as few and as even pieces as there are kernels for.
+// Packing and product ask alike, in whatever ranges.
+HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most, bool halved) {
   const size_t step_end = (first / kQGemmRowStep + 1) * kQGemmRowStep;
   const size_t left = HWY_MIN(step_end, m) - first;
+  if (halved) {
+    while (most > left) most /= 2;
+    return most;
+  }
   const size_t pieces = (left + most - 1) / most;
   return (left + pieces - 1) / pieces;
 }
@@ -45,7 +61,7 @@ void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
     return;
   }
   for (size_t first = begin; first < end;) {
-    const size_t rows = RowsOfCall(first, g.m, Int8Shape<kDot>::kRows);
+    const size_t rows = RowsOfCall(first, g.m, Int8Shape<kDot>::kRows, false);
     for (size_t r = 0; r < rows; ++r) {
       const PanelOrder to = {g.a_words + first * blocks * (bs / 4), rows, r};
       QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
@@ -64,7 +80,7 @@ void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
     return PackInt8Rows<kDot, 2>(g, begin, end);
   }
   for (size_t first = begin; first < end;) {
-    const size_t rows = RowsOfCall(first, g.m, kMaxRows);
+    const size_t rows = RowsOfCall(first, g.m, kMaxRows, true);
     for (size_t r = 0; r < rows; ++r) {
       PackFloatRow(g.a + (first + r) * g.lda, *g.b, rows, r, g, first);
     }
@@ -73,65 +89,67 @@ void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
 }
 
 // One chunk of a panel times `kRows` packed rows from `row` on.
-template <Dot kDot, int kBits, bool kInt8, bool kHasZp, int kRows>
-HWY_NOINLINE void RowsKernel(const QGemmArgs& g, const PanelChunk& p,
-                             size_t block, size_t row, uint32_t* acc) {
+template <Dot kDot, bool kSigned, bool kHasZp, int kRows>
+void Int8Rows(const QGemmArgs& g, const PanelChunk& p, size_t block, size_t row,
+              uint32_t* acc) {
+  constexpr int kVectors = Int8Shape<kDot>::kVectors;
   const size_t blocks = g.b->blocks(), bs = g.b->block_size;
   const size_t at = row * blocks + block * kRows;
-  if constexpr (kInt8) {
-    using Shape = Int8Shape<kDot>;
-    constexpr bool kSigned = kSignedWeights<kDot, kBits>;
-    const QuantizedRows a = {.words = g.a_words + at * (bs / 4),
-                             .scales = g.a_scales + at,
-                             .init = g.a_init + at,
-                             .sums = g.a_sums + at,
-                             .next = kRows * blocks * (bs / 4)};
-    for (size_t n = 0; n < kQGemmColumns; n += Shape::kVectors * kLanes) {
-      // Blocks of 32 are what exporters write: 10 % faster without a loop.
-      if (kRows >= 4 && p.groups_per_block == 2) {
-        Int8Kernel<kDot, kSigned, kHasZp, kRows, Shape::kVectors, 2>(p, n, a,
-                                                                     acc + n);
-      } else {
-        Int8Kernel<kDot, kSigned, kHasZp, kRows, Shape::kVectors, 0>(p, n, a,
-                                                                     acc + n);
-      }
-    }
-  } else {
-    for (size_t n = 0; n < kQGemmColumns; n += kLanes) {
-      FloatKernel<kBits, kRows>(p, n, g.a_words + at * bs, acc + n);
+  const QuantizedRows a = {.words = g.a_words + at * (bs / 4),
+                           .scales = g.a_scales + at,
+                           .init = g.a_init + at,
+                           .sums = g.a_sums + at,
+                           .next = kRows * blocks * (bs / 4)};
+  for (size_t n = 0; n < kQGemmColumns; n += kVectors * kLanes) {
+    // Blocks of 32 are what exporters write: 10 % faster without a loop.
+    if (kRows >= 4 && p.groups_per_block == 2) {
+      Int8Kernel<kDot, kSigned, kHasZp, kRows, kVectors, 2>(p, n, a, acc + n);
+    } else {
+      Int8Kernel<kDot, kSigned, kHasZp, kRows, kVectors, 0>(p, n, a, acc + n);
     }
   }
 }
 
-// Calls RowsKernel for `rows`, which is at most kRows.
-template <Dot kDot, int kBits, bool kInt8, bool kHasZp, int kRows>
-HWY_INLINE void RowsKernelOf(size_t rows, const QGemmArgs& g,
-                             const PanelChunk& p, size_t block, size_t row,
-                             uint32_t* acc) {
+template <Dot kDot, bool kSigned, bool kHasZp,
+          int kRows = Int8Shape<kDot>::kRows>
+RowsFunction Int8RowsOf(size_t rows) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      return RowsKernelOf<kDot, kBits, kInt8, kHasZp, kRows - 1>(
-          rows, g, p, block, row, acc);
+      return Int8RowsOf<kDot, kSigned, kHasZp, kRows - 1>(rows);
     }
   }
-  RowsKernel<kDot, kBits, kInt8, kHasZp, kRows>(g, p, block, row, acc);
+  return Int8Rows<kDot, kSigned, kHasZp, kRows>;
+}
+
+template <int kBits, int kRows>
+void FloatRows(const QGemmArgs& g, const PanelChunk& p, size_t block,
+               size_t row, uint32_t* acc) {
+  const size_t at = row * g.b->blocks() + block * kRows;
+  for (size_t n = 0; n < kQGemmColumns; n += kLanes) {
+    FloatKernel<kBits, kRows>(p, n, g.a_words + at * g.b->block_size, acc + n);
+  }
+}
+
+template <int kBits, int kRows = static_cast<int>(kMaxRows)>
+RowsFunction FloatRowsOf(size_t rows) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return FloatRowsOf<kBits, kRows / 2>(rows);
+  }
+  return FloatRows<kBits, kRows>;
 }
 
 // Columns [n0, n0 + columns) of one product for rows [m0, m1): sums to the
 // worker and, unless a gate waits for them, on to c.
-template <Dot kDot, int kBits, bool kInt8, bool kHasZp>
-void Tile(const QGemmArgs& g, size_t product, size_t m0, size_t m1, size_t n0,
-          size_t columns, QGemmWorker& w) {
+void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
+          size_t m1, size_t n0, size_t columns, QGemmWorker& w) {
   const BlockQuantMatrix& b = g.Matrix(product);
-  constexpr size_t kRows = kInt8 ? Int8Shape<kDot>::kRows : kMaxRows;
   const size_t chunk = QGemmChunkBlocks(b);
   for (size_t block = 0; block < b.blocks(); block += chunk) {
     const size_t count = std::min(chunk, b.blocks() - block);
     const bool store = !g.gate && block + count == b.blocks();
-    PanelChunk p =
-        PrepareChunk<kDot, kBits, kInt8>(b, n0, columns, block, count, w);
+    PanelChunk p = k.prepare(b, n0, columns, block, count, w);
     for (size_t m = m0; m < m1;) {
-      const size_t rows = RowsOfCall(m, g.m, kRows);
+      const size_t rows = RowsOfCall(m, g.m, k.most_rows, k.halved);
       uint32_t* acc = w.acc[product] + (m - m0) * kQGemmColumns;
       if (block == 0) {
         std::memset(acc, 0, rows * kQGemmColumns * sizeof *acc);
@@ -141,8 +159,7 @@ void Tile(const QGemmArgs& g, size_t product, size_t m0, size_t m1, size_t n0,
         hwy::Prefetch(g.c + (m + r) * g.ldc + n0);
         hwy::Prefetch(g.c + (m + r) * g.ldc + n0 + kTile);
       }
-      RowsKernelOf<kDot, kBits, kInt8, kHasZp, static_cast<int>(kRows)>(
-          rows, g, p, block, m, acc);
+      k.kernel(rows)(g, p, block, m, acc);
       p.next = nullptr;
       if (store) {
         StoreRows(acc, kQGemmColumns, g.bias, m, rows, n0, columns, g);
@@ -153,15 +170,15 @@ void Tile(const QGemmArgs& g, size_t product, size_t m0, size_t m1, size_t n0,
 }
 
 // Columns [begin, end) of c for all rows.
-template <Dot kDot, int kBits, bool kInt8, bool kHasZp>
-void Tiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
+void Tiles(const QGemmArgs& g, const TileKernels& k, size_t begin, size_t end,
+           QGemmWorker& w) {
   const size_t part = QGemmRowBlock(*g.b, g.m);
   for (size_t m0 = 0; m0 < g.m; m0 += part) {
     const size_t m1 = std::min(g.m, m0 + part);
     for (size_t n0 = begin; n0 < end; n0 += kQGemmColumns) {
       const size_t columns = std::min(kQGemmColumns, end - n0);
       for (size_t product = 0; product < g.products(); ++product) {
-        Tile<kDot, kBits, kInt8, kHasZp>(g, product, m0, m1, n0, columns, w);
+        Tile(g, k, product, m0, m1, n0, columns, w);
       }
       if (g.gate) GateRows(w, kQGemmColumns, m0, m1 - m0, n0, columns, g);
     }
@@ -172,7 +189,12 @@ template <Dot kDot, int kBits>
 void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
   if (!g.int8) {
     // Its arithmetic is the same for every Dot: one copy of it will do.
-    return Tiles<kNativeDot, kBits, false, true>(g, begin, end, w);
+    constexpr TileKernels kFloat = {
+        .prepare = PrepareChunk<kNativeDot, kBits, false>,
+        .kernel = FloatRowsOf<kBits>,
+        .most_rows = kMaxRows,
+        .halved = true};
+    return Tiles(g, kFloat, begin, end, w);
   }
   const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
   if constexpr (kBits != 2) {
@@ -181,8 +203,13 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
                 : GemvTiles<kDot, kBits, false>(g, begin, end, w);
     }
   }
-  return zp ? Tiles<kDot, kBits, true, true>(g, begin, end, w)
-            : Tiles<kDot, kBits, true, false>(g, begin, end, w);
+  constexpr bool kSigned = kSignedWeights<kDot, kBits>;
+  const TileKernels int8 = {.prepare = PrepareChunk<kDot, kBits, true>,
+                            .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
+                                         : Int8RowsOf<kDot, kSigned, false>,
+                            .most_rows = Int8Shape<kDot>::kRows,
+                            .halved = false};
+  Tiles(g, int8, begin, end, w);
 }
 
 template <Dot kDot>

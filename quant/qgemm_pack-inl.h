@@ -322,9 +322,8 @@ HWY_INLINE void UnpackRows(const uint8_t* base, size_t stride, size_t rows,
 
 // Blocks [first, first + count) of up to kQGemmColumns rows of b from `row` on.
 template <Dot kDot, int kBits, bool kInt8>
-HWY_INLINE PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row,
-                                   size_t rows, size_t first, size_t count,
-                                   QGemmWorker& w) {
+PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row, size_t rows,
+                        size_t first, size_t count, QGemmWorker& w) {
   PanelChunk p = {};
   for (size_t lane = 0; lane < kQGemmColumns; lane += kTile) {
     // A missing half repeats the first: its columns are not stored.
