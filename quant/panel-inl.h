@@ -165,10 +165,13 @@ template <size_t kStride = kTile>
 HWY_INLINE void TransposeWords(const uint8_t* base, size_t stride, size_t rows,
                                size_t bytes, uint32_t* HWY_RESTRICT out) {
   size_t i = 0;
-  for (; rows == kTile && i + 16 <= bytes; i += 16) {
+  const bool whole_words = rows == kTile && bytes >= 16 && bytes % 4 == 0;
+  for (; whole_words ? i < bytes : rows == kTile && i + 16 <= bytes; i += 16) {
+    // The last 16 bytes overlap those before, rather than be an edge.
+    const size_t at = HWY_MIN(i, bytes - 16);
     for (size_t n = 0; n < kTile; n += kLanes) {
-      const FourWords t = Transpose4Words(base + n * stride + i, stride);
-      uint32_t* to = out + i / 4 * kStride + n;
+      const FourWords t = Transpose4Words(base + n * stride + at, stride);
+      uint32_t* to = out + at / 4 * kStride + n;
       hn::Store(t.w0, DU32(), to);
       hn::Store(t.w1, DU32(), to + kStride);
       hn::Store(t.w2, DU32(), to + 2 * kStride);

@@ -52,6 +52,26 @@ void ToF16(const float* in, size_t count, uint16_t* out) {
 #endif
 }
 
+// In integers, so that NaN is too large.
+bool NormalAsF16(const float* in, size_t count) {
+  const DI32 di;
+  const VI32 magnitude = hn::Set(di, 0x7FFFFFFF);
+  const VI32 least = hn::Set(di, 0x38800000);  // 2^-14
+  const VI32 most = hn::Set(di, 0x477FE000);   // 65504
+  VI32 bad = hn::Zero(di);
+  const auto check = [&](VF32 v) HWY_ATTR {
+    const VI32 bits = hn::And(hn::BitCast(di, v), magnitude);
+    const VI32 small = hn::VecFromMask(di, hn::Lt(bits, least));
+    const VI32 zero = hn::VecFromMask(di, hn::Eq(bits, hn::Zero(di)));
+    const VI32 large = hn::VecFromMask(di, hn::Gt(bits, most));
+    bad = hn::Or(bad, hn::Or(hn::AndNot(zero, small), large));
+  };
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) check(hn::LoadU(DF32(), in + i));
+  if (i < count) check(hn::LoadN(DF32(), in + i, count - i));
+  return hn::AllTrue(di, hn::Eq(bad, hn::Zero(di)));
+}
+
 // In integers: the bfloat16 instructions of x86 flush subnormals to zero.
 void ToBF16(const float* in, size_t count, uint16_t* out) {
   Map(DF32(), D16(), in, count, out, [](VF32 v) HWY_ATTR {
@@ -79,6 +99,7 @@ HWY_EXPORT(FromF16);
 HWY_EXPORT(FromBF16);
 HWY_EXPORT(ToF16);
 HWY_EXPORT(ToBF16);
+HWY_EXPORT(NormalAsF16);
 
 }  // namespace
 
@@ -98,6 +119,10 @@ void HalvesFromFloats(DType dtype, const float* in, size_t count, void* out) {
   } else {
     HWY_DYNAMIC_DISPATCH(ToBF16)(in, count, halves);
   }
+}
+
+bool KeepPrecisionAsF16(const float* in, size_t count) {
+  return HWY_DYNAMIC_DISPATCH(NormalAsF16)(in, count);
 }
 
 }  // namespace slm

@@ -16,6 +16,10 @@ void FloatsFromHalves(DType dtype, const void* in, size_t count, float* out);
 // Rounds to nearest, ties to even; float16 overflows to infinity.
 void HalvesFromFloats(DType dtype, const float* in, size_t count, void* out);
 
+// Whether float16 holds every value to its full precision, 2^-11 of the value:
+// each is 0 or has a magnitude in [2^-14, 65504].
+bool KeepPrecisionAsF16(const float* in, size_t count);
+
 }  // namespace slm
 
 #endif  // SLM_OPS_KERNELS_CONVERT_H_

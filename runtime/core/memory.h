@@ -53,6 +53,10 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();
 
+  // Whole pages of [begin, begin + bytes) leave this process's memory until
+  // they are read again. Nothing where the range is not in the mapping.
+  void Release(const void* begin, size_t bytes) const;
+
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
   std::string_view view() const {

@@ -70,6 +70,20 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void MappedFile::Release(const void* begin, size_t bytes) const {
+  const auto from = reinterpret_cast<uintptr_t>(begin);
+  const auto base = reinterpret_cast<uintptr_t>(data_);
+  if (from < base || from - base > size_ || bytes > size_ - (from - base)) {
+    return;
+  }
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t first = (from + page - 1) / page * page;
+  const uintptr_t last = (from + bytes) / page * page;
+  if (first < last) {
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  }
+}
+
 MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<uint8_t*>(data_), size_);
 }

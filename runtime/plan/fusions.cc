@@ -15,6 +15,7 @@ constexpr Fusion kFusions[] = {
     {"transposed-gather", FuseTransposedGather},
     {"fold-constants", Fold},
     {"bind-attention", BindAttention},
+    {"narrow-scales", NarrowScales},
     // Last: the proof that binds attention knows the operators of files.
     {"gated-matmul", FuseGatedMatMul},
 };

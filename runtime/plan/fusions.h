@@ -64,6 +64,7 @@ Status FuseTransposedMatMul(FusionContext* context);
 Status FuseQuantizedMatMul(FusionContext* context);
 Status FuseTransposedGather(FusionContext* context);
 Status BindAttention(FusionContext* context);
+Status NarrowScales(FusionContext* context);  // narrow_scales.cc
 Status FuseGatedMatMul(FusionContext* context);
 
 }  // namespace slm

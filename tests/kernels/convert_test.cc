@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -95,6 +96,27 @@ TEST_P(ConvertTest, ReadsAndWritesExactlyCountValues) {
       }
     }
   }
+}
+
+// One odd value anywhere among fitting ones, at each size around a vector.
+TEST_P(ConvertTest, PrecisionIsKeptInTheNormalRangeOnly) {
+  for (size_t count : {1, 2, 15, 16, 17, 33}) {
+    for (size_t at : {size_t{0}, count / 2, count - 1}) {
+      std::vector<float> values(count, 0.5f);
+      EXPECT_TRUE(KeepPrecisionAsF16(values.data(), count));
+      for (float fine : {0.0f, -0.0f, 0x1p-14f, -65504.0f}) {
+        values[at] = fine;
+        EXPECT_TRUE(KeepPrecisionAsF16(values.data(), count)) << fine;
+      }
+      for (float odd : {std::nextafter(0x1p-14f, 0.0f), -1e-40f, 65505.0f,
+                        std::numeric_limits<float>::infinity(),
+                        -std::numeric_limits<float>::quiet_NaN()}) {
+        values[at] = odd;
+        EXPECT_FALSE(KeepPrecisionAsF16(values.data(), count)) << odd;
+      }
+    }
+  }
+  EXPECT_TRUE(KeepPrecisionAsF16(nullptr, 0));
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, ConvertTest,
