@@ -5,3 +5,6 @@ slm_test(loader_config_test
 slm_test(loader_onnx_test
   SOURCES loader/onnx_graph_test.cc
   LINKS slm_onnx slm_onnx_schema)
+slm_test(safetensors_test
+  SOURCES loader/safetensors_test.cc
+  LINKS slm_safetensors)
