@@ -8,3 +8,11 @@ add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
           $<TARGET_FILE:slm-bench>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model ${SLM_SHARED_DIR})
+add_test(NAME convert_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME convert_families_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_families_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)

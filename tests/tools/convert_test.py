@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""slm-convert as a user or a script calls it: exit codes, messages, what lies in
+the output folder, and that nothing is left of what went wrong.
+
+usage: convert_test.py SLM_CONVERT SLM_RUN tests/data/tiny-model
+"""
+import hashlib
+import json
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import hf_models  # noqa: E402
+
+CONVERT, RUN, TOKENIZER = (pathlib.Path(p).resolve() for p in sys.argv[1:4])
+LLAMA = hf_models.FAMILIES["llama"]
+
+
+def convert(*args, **options):
+    return subprocess.run([CONVERT, *args], timeout=60, capture_output=True,
+                          encoding="utf-8", **options)
+
+
+def make_sparse(path, config):
+    """A file of zeros as large as the config wants it: it takes no space."""
+    header, at = {}, 0
+    for name, shape in hf_models.shapes(config).items():
+        size = 2
+        for n in shape:
+            size *= n
+        header[name] = {"dtype": "BF16", "shape": shape,
+                        "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        f.truncate(8 + len(text) + at)
+
+
+class Folder(unittest.TestCase):
+    shows_source = False  # the message has the template's line and a caret
+
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.root = pathlib.Path(self.temporary.name)
+        self.source, self.out = self.root / "hf", self.root / "out"
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def make(self, config=LLAMA, **options):
+        return hf_models.make_folder(self.source, config, TOKENIZER, **options)
+
+    def refused(self, code, text, *flags):
+        """One line that holds `text`, and nothing is left behind."""
+        before = sorted(self.root.iterdir())
+        done = convert(self.source, self.out, *flags)
+        self.assertEqual((done.returncode, done.stdout), (code, ""),
+                         done.stderr)
+        self.assertIn(text, done.stderr)
+        errors = [line for line in done.stderr.splitlines()
+                  if not line.startswith("slm-convert: warning: ")]
+        self.assertTrue(errors[0].startswith("slm-convert: error: "))
+        if not self.shows_source:
+            self.assertEqual(len(errors), 1, done.stderr)
+        self.assertEqual(sorted(self.root.iterdir()), before)
+
+
+class Results(Folder):
+    def test_the_folder_is_complete_and_runs(self):
+        self.make()
+        done = convert(self.source, self.out, "--name", "tiny:2")
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        self.assertIn("bits/weight", done.stderr)
+        self.assertEqual(sorted(p.name for p in self.out.iterdir()), [
+            "chat_template.jinja", "genai_config.json", "inference_model.json",
+            "model.onnx", "model.onnx.data", "slm.json",
+            "special_tokens_map.json", "tokenizer.json",
+            "tokenizer_config.json"])
+        self.assertEqual(sorted(self.root.iterdir()), [self.source, self.out])
+        answer = subprocess.run([RUN, self.out, "-n", "4", "--greedy", "hi"],
+                                capture_output=True, timeout=60)
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+
+    def test_texts(self):
+        self.make()
+        (self.source / "generation_config.json").write_text(json.dumps(
+            {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20,
+             "eos_token_id": [287, 285], "repetition_penalty": 1.05}))
+        self.assertEqual(convert(self.source, self.out, "-q").stderr, "")
+        config = json.loads((self.out / "genai_config.json").read_text())
+        self.assertEqual(config["model"]["eos_token_id"], [287, 285])
+        self.assertEqual(config["model"]["pad_token_id"], 287)
+        self.assertEqual(config["model"]["type"], "llama")
+        self.assertEqual(config["search"]["top_k"], 20)
+        self.assertEqual(config["search"]["temperature"], 0.6)
+        self.assertEqual(config["search"]["repetition_penalty"], 1.05)
+        tokenizer = json.loads((self.out / "tokenizer_config.json").read_text())
+        self.assertEqual(tokenizer["model_max_length"], hf_models.CONTEXT)
+        self.assertNotIn("chat_template", tokenizer)
+        inference = json.loads((self.out / "inference_model.json").read_text())
+        self.assertEqual(inference["Name"], "out")
+        self.assertEqual(inference["PromptTemplate"], {
+            "system": "<|im_start|>system\n{Content}<|im_end|>",
+            "user": "<|im_start|>user\n{Content}<|im_end|>",
+            "assistant": "<|im_start|>assistant\n{Content}<|im_end|>",
+            "prompt": "<|im_start|>user\n{Content}<|im_end|>\n"
+                      "<|im_start|>assistant\n"})
+        record = json.loads((self.out / "slm.json").read_text())
+        self.assertEqual(record["algorithm"], "search")
+        for name, entry in record["files"].items():
+            data = (self.out / name).read_bytes()
+            self.assertEqual(entry["bytes"], len(data), name)
+            self.assertEqual(entry["sha256"],
+                             hashlib.sha256(data).hexdigest(), name)
+
+    def test_a_template_in_tokenizer_config_becomes_a_file(self):
+        self.make()
+        (self.source / "chat_template.jinja").unlink()
+        path = self.source / "tokenizer_config.json"
+        config = json.loads(path.read_text())
+        config["chat_template"] = "{{ messages[0].content }}"
+        config["model_max_length"] = 10 ** 30
+        path.write_text(json.dumps(config))
+        self.assertEqual(convert(self.source, self.out).returncode, 0)
+        self.assertEqual((self.out / "chat_template.jinja").read_text(),
+                         "{{ messages[0].content }}")
+        self.assertNotIn("chat_template",
+                         (self.out / "tokenizer_config.json").read_text())
+
+    def test_threads_do_not_change_a_byte(self):
+        self.make(dtype="BF16")
+        for name, threads in (("a", "1"), ("b", "3")):
+            done = convert(self.source, self.root / name, "-t", threads)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        for name in ("model.onnx", "model.onnx.data"):
+            self.assertEqual((self.root / "a" / name).read_bytes(),
+                             (self.root / "b" / name).read_bytes())
+
+    def test_dry_run_writes_nothing(self):
+        self.make()
+        done = convert(self.source, self.out, "--dry-run")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("would write", done.stderr)
+        self.assertFalse(self.out.exists())
+
+    def test_the_source_is_untouched(self):
+        self.make()
+        before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns)
+                  for p in self.source.iterdir()}
+        convert(self.source, self.out)
+        self.assertEqual(before, {p.name: (p.read_bytes(),
+                                           p.stat().st_mtime_ns)
+                                  for p in self.source.iterdir()})
+
+
+class Overwriting(Folder):
+    def test_only_with_force(self):
+        self.make()
+        self.out.mkdir()
+        (self.out / "mine").write_text("keep")
+        self.refused(1, "--force replaces the folder")
+        self.assertEqual((self.out / "mine").read_text(), "keep")
+        self.assertEqual(convert(self.source, self.out, "--force").returncode,
+                         0)
+        self.assertFalse((self.out / "mine").exists())
+        self.assertTrue((self.out / "model.onnx").exists())
+
+    def test_an_empty_folder_is_taken(self):
+        self.make()
+        self.out.mkdir()
+        self.assertEqual(convert(self.source, self.out).returncode, 0)
+
+    def test_never_the_source(self):
+        self.make()
+        for out in (self.source, self.source / "out", self.root):
+            done = convert(self.source, out, "--force")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("must be apart", done.stderr)
+        self.assertTrue((self.source / "config.json").exists())
+
+    def test_a_file_in_the_way(self):
+        self.make()
+        self.out.write_text("x")
+        self.refused(1, "exists and is no folder", "--force")
+
+
+class Interrupted(Folder):
+    def start(self):
+        """A conversion of 200 MB of zeros (a sparse file), on its way."""
+        config = hf_models.base_config("LlamaForCausalLM", "llama",
+                                       intermediate_size=2 ** 20)
+        self.make()
+        (self.source / "config.json").write_text(json.dumps(config))
+        make_sparse(self.source / "model.safetensors", config)
+        process = subprocess.Popen([CONVERT, self.source, self.out, "-t", "1"],
+                                   stderr=subprocess.PIPE, encoding="utf-8")
+        data = self.root / "out.slm-convert.tmp" / "model.onnx.data"
+        while not data.exists() and process.poll() is None:
+            time.sleep(0.001)
+        self.assertIsNone(process.poll(), "finished before it was interrupted")
+        return process
+
+    def test_signals_leave_nothing(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = self.start()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 128 + number, err)
+            self.assertIn("interrupted", err)
+            self.assertEqual(list(self.root.iterdir()), [self.source])
+            shutil.rmtree(self.source)
+
+    def test_kill_leaves_no_model_and_the_next_run_cleans_up(self):
+        process = self.start()
+        second = convert(self.source, self.out)
+        self.assertEqual(second.returncode, 1, second.stderr)
+        self.assertIn("another process is writing it", second.stderr)
+        process.kill()
+        process.communicate(timeout=60)
+        self.assertFalse(self.out.exists())
+        shutil.rmtree(self.source)
+        self.make()
+        self.assertEqual(convert(self.source, self.out).returncode, 0)
+        self.assertEqual(sorted(self.root.iterdir()), [self.source, self.out])
+
+
+class Refusals(Folder):
+    def config(self, **changes):
+        (self.source / "config.json").write_text(
+            json.dumps({**LLAMA, **changes}))
+
+    def test_sources(self):
+        self.refused(3, "no such folder; pass a local folder")
+        self.source.write_text("x")
+        self.refused(3, "it is a file")
+        self.source.unlink()
+        self.make()
+        (self.source / "tokenizer.json").unlink()
+        self.refused(3, "tokenizer.json not found")
+        (self.source / "config.json").unlink()
+        self.refused(3, "config.json")
+
+    def test_weights(self):
+        weights = self.make()
+        path = self.source / "model.safetensors"
+        good = path.read_bytes()
+        path.write_bytes(good[:-4])
+        self.refused(4, "download is probably incomplete")
+        path.write_bytes(good[:4])
+        self.refused(4, "are no safetensors file")
+        path.unlink()
+        (self.source / "pytorch_model.bin").write_bytes(b"PK")
+        self.refused(4, "Python pickle")
+        tensors = {n: ("F32", s, hf_models.pack(weights[n], "F32"))
+                   for n, s in hf_models.shapes(LLAMA).items()}
+        name = "model.layers.1.mlp.up_proj.weight"
+        for change, text in (
+                (None, f'tensor "{name}" is missing'),
+                (("F32", [32, 48], tensors[name][2]),
+                 "is [32, 48], the config makes it [48, 32]"),
+                (("I32", [48, 32], tensors[name][2]),
+                 "I32 weights are not supported"),
+                (("F32", [48, 32], tensors[name][2][:-4] + b"\0\0\xc0\x7f"),
+                 "values that are not finite")):
+            changed = {n: t for n, t in tensors.items() if n != name}
+            if change:
+                changed[name] = change
+            hf_models.write_safetensors(path, changed)
+            self.refused(4, text)
+        hf_models.write_safetensors(
+            path, {**tensors, "model.layers.0.extra": ("F32", [1], b"0000")})
+        self.refused(4, '"model.layers.0.extra" has no place in a Llama')
+
+    def test_configs(self):
+        self.make()
+        for changes, text in (
+                ({"architectures": ["MambaForCausalLM"]},
+                 '"MambaForCausalLM" is not supported; supported: Gemma2'),
+                ({"architectures": []}, "architectures"),
+                ({"quantization_config": {"quant_method": "gptq"}},
+                 "quantization_config is not supported"),
+                ({"hidden_act": "relu"}, 'hidden_act = "relu"'),
+                ({"num_key_value_heads": 3}, "is no multiple of"),
+                ({"hidden_size": 0}, "hidden_size"),
+                ({"intermediate_size": -1}, "intermediate_size"),
+                ({"rms_norm_eps": 0}, "rms_norm_eps = 0"),
+                ({"sliding_window": 8}, "sliding_window is not supported"),
+                ({"clip_qkv": 8.0}, "clip_qkv is not supported"),
+                ({"eos_token_id": None}, "eos_token_id is missing"),
+                ({"attention_bias": True}, '.bias" is missing'),
+                ({"partial_rotary_factor": 0.03}, "rotary size must be even"),
+                ({"max_position_embeddings": 2 ** 29}, "more than 512 MB"),
+                ({"rope_scaling": {"rope_type": "new"}},
+                 'rope_scaling: type "new" is not supported'),
+                ({"rope_scaling": {"rope_type": "linear"}},
+                 'rope_scaling: "factor" is missing'),
+                ({"rope_scaling": {"rope_type": "linear", "factor": 0}},
+                 '"factor" = 0, expected more than 0'),
+                ({"rope_scaling": {"rope_type": "longrope",
+                                   "long_factor": [1], "short_factor": [1]}},
+                 '"short_factor" has 1 values, half the rotary size is 8'),
+                ({"vocab_size": 289}, "the config makes it [289, 32]")):
+            with self.subTest(text):
+                self.config(**changes)
+                self.refused(4, text)
+
+    def test_templates_are_tried(self):
+        self.make()
+        (self.source / "chat_template.jinja").write_text("{% for m in %}")
+        self.shows_source = True
+        self.refused(4, "chat_template")
+
+    def test_usage(self):
+        self.make()
+        for flags, text in ((["-p", "int3"], '--precision is "int3"'),
+                            (["-b", "48"], '--block-size is "48"'),
+                            (["-a", "gptq"], '--algorithm is "gptq"'),
+                            (["-p", "fp32", "-b", "32"], "means nothing with"),
+                            (["--symmetric", "--asymmetric"], "exclude"),
+                            (["--accuracy-level", "5"], "0..4"),
+                            (["-t", "0"], "--threads"),
+                            (["--adapter", "x"], "adapter"),
+                            (["third"], "3 paths")):
+            with self.subTest(text):
+                self.refused(2, text, *flags)
+
+    def test_a_full_disk_is_seen_first(self):
+        self.make()
+        config = {**LLAMA, "intermediate_size": 2 ** 24, "hidden_size": 8192}
+        (self.source / "config.json").write_text(json.dumps(config))
+        usual, hf_models.HIDDEN = hf_models.HIDDEN, 8192
+        try:  # 3 TB; float32 doubles them
+            make_sparse(self.source / "model.safetensors", config)
+        except OSError as e:
+            self.skipTest(f"no sparse file of 3 TB: {e}")
+        finally:
+            hf_models.HIDDEN = usual
+        self.refused(1, "MB free", "-p", "fp32")
+
+    def test_help_and_version(self):
+        done = convert("--help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("Qwen3ForCausalLM", done.stdout)
+        self.assertEqual(convert("--version").returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
