@@ -206,8 +206,9 @@ const SafeTensor* SafeTensors::Find(std::string_view name) const {
   return found == tensors_.end() ? nullptr : &found->second;
 }
 
-void SafeTensors::Release(const SafeTensor& tensor) const {
-  maps_[tensor.file].Release(tensor.bytes);
+void SafeTensors::Release(const SafeTensor& tensor, size_t first,
+                          size_t count) const {
+  maps_[tensor.file].Release(tensor.bytes.substr(first, count));
 }
 
 Status SafeTensors::AddFile(const std::string& folder,

@@ -61,9 +61,9 @@ class SafeTensors {
   const std::vector<std::string>& files() const { return names_; }
   uint64_t total_bytes() const { return total_bytes_; }
 
-  // Tells the system that the pages of this tensor are not needed soon, so
-  // that a reader of many gigabytes stays small.
-  void Release(const SafeTensor& tensor) const;
+  // Tells the system that the pages of these bytes of the tensor are not needed
+  // soon, so that a reader of many gigabytes stays small.
+  void Release(const SafeTensor& tensor, size_t first, size_t count) const;
 
  private:
   Status AddFile(const std::string& folder, const std::string& name);

@@ -13,7 +13,8 @@ namespace slm {
 
 class Sha256 {
  public:
-  Sha256();
+  // Takes the CPU's own instructions where it has them and they are allowed.
+  explicit Sha256(bool allow_instructions = true);
   void Add(std::string_view bytes);
   // 64 hexadecimal digits; the object is used up.
   std::string Finish();
@@ -24,6 +25,7 @@ class Sha256 {
   std::array<uint32_t, 8> state_;
   std::array<uint8_t, 64> rest_;
   uint64_t bytes_ = 0;
+  bool fast_ = false;
 };
 
 }  // namespace slm

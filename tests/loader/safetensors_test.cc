@@ -79,7 +79,7 @@ TEST_F(SafeTensorsTest, ReadsTypesShapesAndBytes) {
   EXPECT_EQ(opened->Find("a")->shape.rank(), 0u);
   EXPECT_EQ(opened->Find("c")->bytes.size(), 0u);
   EXPECT_EQ(opened->Find("d"), nullptr);
-  opened->Release(*b);
+  opened->Release(*b, 0, b->bytes.size());
   EXPECT_EQ(b->bytes, "abcdefghijkl");
 }
 

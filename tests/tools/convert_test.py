@@ -145,6 +145,13 @@ class Results(Folder):
             self.assertEqual((self.root / "a" / name).read_bytes(),
                              (self.root / "b" / name).read_bytes())
 
+    def test_any_folder_name(self):
+        self.make()
+        for name in ("a, b", "模型", "-"):
+            done = convert(self.source, "./" + name, cwd=self.root)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue((self.root / name / "slm.json").exists())
+
     def test_dry_run_writes_nothing(self):
         self.make()
         done = convert(self.source, self.out, "--dry-run")

@@ -241,6 +241,12 @@ void GraphMaker::AddMask() {
 void GraphMaker::AddRopes() {
   for (size_t i = 0; i < spec_.ropes.size(); ++i) {
     const Rope& rope = spec_.ropes[i];
+    if (rope.table.inverse.size() % 8 != 0) {
+      out_.notes.push_back(
+          Format("the rotary size %zu is no multiple of 16: slm runs this, "
+                 "onnxruntime on CPU does not",
+                 2 * rope.table.inverse.size()));
+    }
     if (rope.long_table) {
       AddLongRope(rope);
       continue;

@@ -11,6 +11,7 @@
 #include "tools/convert/families.h"
 
 #define CXXOPTS_NO_REGEX  // its own parser does, without the size of std::regex
+#define CXXOPTS_VECTOR_DELIMITER '\0'  // paths may have commas
 #include "cxxopts.hpp"
 
 namespace slm::convert {

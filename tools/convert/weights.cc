@@ -94,29 +94,24 @@ bool AllFinite(const float* values, size_t count) {
   return sum == 0;
 }
 
-// Rows and columns of a weight out of its sources.
+// Rows of a weight out of its sources.
 class Reader {
  public:
   Reader(const SafeTensors& source, ThreadPool& threads)
       : source_(source), threads_(threads) {}
 
-  // out [rows, columns] = values [first, first + rows) x [column, ...).
-  Status Read(const Weight& weight, int64_t first, int64_t rows, int64_t column,
-              int64_t columns, float* out) {
+  // out [rows, k] = rows [first, first + rows).
+  Status Read(const Weight& weight, int64_t first, int64_t rows, float* out) {
     std::atomic<int64_t> bad{-1};
+    const auto k = static_cast<size_t>(weight.k);
     // 2^14 values take some 5 us.
-    const size_t grain = std::max<size_t>(
-        1,
-        (size_t{1} << 14) / static_cast<size_t>(std::max<int64_t>(1, columns)));
+    const size_t grain = std::max<size_t>(1, (size_t{1} << 14) / k);
     ParallelFor(threads_, static_cast<size_t>(rows), grain,
                 [&](size_t begin, size_t end, size_t) {
                   for (size_t r = begin; r < end; ++r) {
-                    float* row = out + r * static_cast<size_t>(columns);
                     const int64_t at = first + static_cast<int64_t>(r);
-                    ReadRow(weight, at, column, columns, row);
-                    if (!AllFinite(row, static_cast<size_t>(columns))) {
-                      bad = at;
-                    }
+                    ReadRow(weight, at, out + r * k);
+                    if (!AllFinite(out + r * k, k)) bad = at;
                   }
                 });
     if (bad < 0) return OkStatus();
@@ -124,9 +119,18 @@ class Reader {
                    Printable(Find(weight, bad).first->tensor).c_str());
   }
 
-  void Release(const Weight& weight) const {
-    for (const SourceRows& rows : weight.sources) {
-      source_.Release(*source_.Find(rows.tensor));
+  // The pages of these rows are not needed any more.
+  void Release(const Weight& weight, int64_t first, int64_t rows) const {
+    while (rows > 0) {
+      const auto [source, at] = Find(weight, first);
+      const int64_t count = std::min(rows, source->first + source->count - at);
+      const SafeTensor& tensor = *source_.Find(source->tensor);
+      const size_t row =
+          static_cast<size_t>(weight.k) * SafeTypeBytes(tensor.type);
+      source_.Release(tensor, static_cast<size_t>(at) * row,
+                      static_cast<size_t>(count) * row);
+      first += count;
+      rows -= count;
     }
   }
 
@@ -139,17 +143,14 @@ class Reader {
     return {source, source->first + row};
   }
 
-  void ReadRow(const Weight& weight, int64_t row, int64_t column,
-               int64_t columns, float* out) const {
+  void ReadRow(const Weight& weight, int64_t row, float* out) const {
     const auto [rows, at] = Find(weight, row);
     const SafeTensor& tensor = *source_.Find(rows->tensor);
-    const size_t offset = static_cast<size_t>(at * weight.k + column) *
-                          SafeTypeBytes(tensor.type);
-    Decode(tensor.type, tensor.bytes.data() + offset,
-           static_cast<size_t>(columns), out);
-    for (int64_t i = 0; weight.add != 0 && i < columns; ++i) {
-      out[i] += weight.add;
-    }
+    const auto k = static_cast<size_t>(weight.k);
+    const size_t offset =
+        static_cast<size_t>(at) * k * SafeTypeBytes(tensor.type);
+    Decode(tensor.type, tensor.bytes.data() + offset, k, out);
+    for (size_t i = 0; weight.add != 0 && i < k; ++i) out[i] += weight.add;
   }
 
   const SafeTensors& source_;
@@ -185,7 +186,6 @@ class Writer {
       case WeightKind::kRopeSin:
         return WriteRope(weight, parts[0].offset);
     }
-    reader_.Release(weight);
     return OkStatus();
   }
 
@@ -218,8 +218,8 @@ class Writer {
       const int64_t rows = std::min(step, weight.n - r);
       const auto count = static_cast<size_t>(rows * weight.k);
       panel_.resize(count);
-      SLM_RETURN_IF_ERROR(
-          reader_.Read(weight, r, rows, 0, weight.k, panel_.data()));
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      reader_.Release(weight, r, rows);
       SLM_RETURN_IF_ERROR(
           PutFloats(offset + static_cast<uint64_t>(r * weight.k) * width,
                     panel_.data(), count));
@@ -228,21 +228,24 @@ class Writer {
     return OkStatus();
   }
 
-  // Columns of the source are rows of the file.
+  // Columns of the source are rows of the file: each panel of rows becomes a
+  // strip of all of them, and the source is read once.
   Status WriteTransposed(const Weight& weight, uint64_t offset) {
     const size_t width = BytesFor(options_.io(), 1);
-    const int64_t step = PanelRows(weight.n, weight.k);
-    for (int64_t c = 0; c < weight.k; c += step) {
-      const int64_t columns = std::min(step, weight.k - c);
-      const auto count = static_cast<size_t>(columns * weight.n);
+    const int64_t step = PanelRows(weight.k, weight.n);
+    for (int64_t r = 0; r < weight.n; r += step) {
+      const int64_t rows = std::min(step, weight.n - r);
+      const auto count = static_cast<size_t>(rows * weight.k);
       panel_.resize(count);
       turned_.resize(count);
-      SLM_RETURN_IF_ERROR(
-          reader_.Read(weight, 0, weight.n, c, columns, panel_.data()));
-      Transpose(static_cast<size_t>(weight.n), static_cast<size_t>(columns));
-      SLM_RETURN_IF_ERROR(
-          PutFloats(offset + static_cast<uint64_t>(c * weight.n) * width,
-                    turned_.data(), count));
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      reader_.Release(weight, r, rows);
+      Transpose(static_cast<size_t>(rows), static_cast<size_t>(weight.k));
+      for (int64_t c = 0; c < weight.k; ++c) {
+        SLM_RETURN_IF_ERROR(
+            PutFloats(offset + static_cast<uint64_t>(c * weight.n + r) * width,
+                      turned_.data() + c * rows, static_cast<size_t>(rows)));
+      }
       SLM_RETURN_IF_ERROR(Report());
     }
     return OkStatus();
@@ -280,8 +283,8 @@ class Writer {
       codes_.resize(count * code_row);
       scales_.resize(count * q.Blocks(k));
       zeros_.resize(count * zero_row);
-      SLM_RETURN_IF_ERROR(
-          reader_.Read(weight, r, rows, 0, weight.k, panel_.data()));
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      reader_.Release(weight, r, rows);
       QuantizeRows(q, panel_.data(), count, k, nullptr, threads_,
                    {codes_.data(), scales_.data(), zeros_.data()});
       const auto first = static_cast<uint64_t>(r);
