@@ -32,9 +32,6 @@ constexpr TypeRow kTypes[] = {
     {SafeType::kU64, "U64", 8},
 };
 
-constexpr const char* kSingle = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
-
 std::optional<SafeType> TypeOf(std::string_view name) {
   for (const TypeRow& row : kTypes) {
     if (name == row.name) return row.type;
@@ -163,7 +160,7 @@ bool EndsWith(std::string_view text, std::string_view tail) {
 }
 
 // What lies in a folder that has no weights of ours.
-Status NoWeights(const std::string& folder) {
+Status NoWeights(const std::string& folder, const std::string& single) {
   const std::string shown = Printable(folder, 400);
   for (const std::string& name : ListFolder(folder)) {
     for (const char* tail :
@@ -181,14 +178,15 @@ Status NoWeights(const std::string& folder) {
     for (const char* tail : {".gguf", ".safetensors", ".onnx"}) {
       if (EndsWith(name, tail)) {
         return Invalid(
-            "\"%s\": no %s and no %s (found: %s, which is not "
+            "\"%s\": no %s and no %s.index.json (found: %s, which is not "
             "supported as a source)",
-            shown.c_str(), kSingle, kIndex, Printable(name).c_str());
+            shown.c_str(), single.c_str(), single.c_str(),
+            Printable(name).c_str());
       }
     }
   }
-  return Error(ErrorKind::kNotFound, "\"%s\": no %s and no %s", shown.c_str(),
-               kSingle, kIndex);
+  return Error(ErrorKind::kNotFound, "\"%s\": no %s and no %s.index.json",
+               shown.c_str(), single.c_str(), single.c_str());
 }
 
 }  // namespace
@@ -252,34 +250,35 @@ Status SafeTensors::AddFile(const std::string& folder,
 
 Status SafeTensors::AddShards(const std::string& folder,
                               const std::string& index) {
-  SLM_ASSIGN_OR_RETURN(const JsonDocument document, LoadJsonObject(index));
+  SLM_ASSIGN_OR_RETURN(const JsonDocument document,
+                       LoadJsonObject(folder + "/" + index));
   const Result<const JsonValue*> map =
       ObjectField(document.root(), "weight_map");
-  if (!map.ok()) return map.status().In(kIndex);
+  if (!map.ok()) return map.status().In(index);
   std::set<std::string, std::less<>> shards;
   for (const JsonMember& member : (*map)->Members()) {
     if (!member.value.IsString()) {
       return Invalid("%s: weight_map: \"%s\" is %s, expected a file name",
-                     kIndex, Printable(member.key).c_str(),
+                     index.c_str(), Printable(member.key).c_str(),
                      member.value.TypeName());
     }
     if (!EndsWith(member.value.String(), ".safetensors")) {
       return Invalid(
           "%s: weight_map: \"%s\" lies in \"%s\", which is no "
           "safetensors file",
-          kIndex, Printable(member.key).c_str(),
+          index.c_str(), Printable(member.key).c_str(),
           Printable(member.value.String()).c_str());
     }
     shards.emplace(member.value.String());
   }
-  if (shards.empty()) return Invalid("%s: weight_map is empty", kIndex);
+  if (shards.empty()) return Invalid("%s: weight_map is empty", index.c_str());
   for (const std::string& shard : shards) {
     SLM_RETURN_IF_ERROR(AddFile(folder, shard));
   }
   for (const JsonMember& member : (*map)->Members()) {
     const SafeTensor* tensor = Find(member.key);
     if (!tensor || names_[tensor->file] != member.value.String()) {
-      return Invalid("%s: tensor \"%s\" is not in %s", kIndex,
+      return Invalid("%s: tensor \"%s\" is not in %s", index.c_str(),
                      Printable(member.key).c_str(),
                      Printable(member.value.String()).c_str());
     }
@@ -287,15 +286,18 @@ Status SafeTensors::AddShards(const std::string& folder,
   return OkStatus();
 }
 
-Result<SafeTensors> SafeTensors::Open(const std::string& folder) {
+Result<SafeTensors> SafeTensors::Open(const std::string& folder,
+                                      const std::string& stem) {
   SafeTensors weights;
+  const std::string single = stem + ".safetensors";
+  const std::string index = single + ".index.json";
   // transformers takes the single file where both are there.
-  if (IsFile(folder + "/" + kSingle)) {
-    SLM_RETURN_IF_ERROR(weights.AddFile(folder, kSingle));
-  } else if (IsFile(folder + "/" + kIndex)) {
-    SLM_RETURN_IF_ERROR(weights.AddShards(folder, folder + "/" + kIndex));
+  if (IsFile(folder + "/" + single)) {
+    SLM_RETURN_IF_ERROR(weights.AddFile(folder, single));
+  } else if (IsFile(folder + "/" + index)) {
+    SLM_RETURN_IF_ERROR(weights.AddShards(folder, index));
   } else {
-    return NoWeights(folder);
+    return NoWeights(folder, single);
   }
   return weights;
 }

@@ -49,8 +49,10 @@ struct SafeTensor {
 
 class SafeTensors {
  public:
-  // Every failure names the file, and the tensor where one is at fault.
-  static Result<SafeTensors> Open(const std::string& folder);
+  // STEM.safetensors or STEM.safetensors.index.json. Every failure names the
+  // file, and the tensor where one is at fault.
+  static Result<SafeTensors> Open(const std::string& folder,
+                                  const std::string& stem = "model");
 
   // nullptr if there is none of that name.
   const SafeTensor* Find(std::string_view name) const;

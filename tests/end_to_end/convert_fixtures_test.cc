@@ -8,8 +8,12 @@
 #include <map>
 
 #include "gtest/gtest.h"
+#include "loader/json.h"
 #include "loader/onnx_graph.h"
 #include "runtime/core/file.h"
+#include "runtime/core/threads.h"
+#include "runtime/model.h"
+#include "runtime/session.h"
 #include "tests/shared_fixtures.h"
 #include "tools/convert/convert.h"
 
@@ -188,6 +192,56 @@ TEST_P(ConvertFixtures, TheBuildersGraphAndBytes) {
   EXPECT_EQ(*ReadFile(out + "/chat_template.jinja"),
             *ReadFile(root + c.variant + "/chat_template.jinja"));
   std::filesystem::remove_all(out);
+}
+
+// Logits of PEFT's merge in transformers, float32; limit of fixtures/README.
+TEST(ConvertAdapters, LogitsOfTheMergedModel) {
+  SLM_NEEDS_SHARED("fixtures/models");
+  const std::string root = SharedPath("fixtures/models/llama3-rope/");
+  for (const char* adapter : {"lora", "lora-rslora"}) {
+    const std::string out = ::testing::TempDir() + "slm_convert_" + adapter;
+    std::filesystem::remove_all(out);
+    const std::vector<std::string> args = {
+        root + "hf", out, "-q", "-p", "fp32", "--adapter", root + adapter};
+    const auto options = convert::ParseOptions(args);
+    ASSERT_TRUE(options.ok()) << options.status().message();
+    const auto summary = convert::Convert(*options, nullptr);
+    ASSERT_TRUE(summary.ok()) << summary.status().message();
+    const auto model = Model::Open(out, ModelOptions());
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    ThreadPool threads(1);
+    Session session((*model)->plan(), (*model)->decoder(), threads,
+                    SessionOptions());
+    const auto reference =
+        JsonDocument::Load(root + adapter + "/reference.json");
+    ASSERT_TRUE(reference.ok());
+    const auto data = ReadFile(root + adapter + "/reference.f32");
+    ASSERT_TRUE(data.ok());
+    const JsonValue* tensors = reference->root().Find("tensors");
+    for (const JsonValue& prompt : reference->root().Find("prompts")->Items()) {
+      std::vector<int32_t> ids;
+      for (const JsonValue& id : prompt.Find("ids")->Items()) {
+        ids.push_back(static_cast<int32_t>(id.Int()));
+      }
+      Session::Item item{session.NewSequence(), ids, LogitsFor::kAll};
+      ASSERT_TRUE(session.Run({&item, 1}).ok());
+      const std::string name(prompt.Find("name")->String());
+      const JsonValue* tensor = tensors->Find(name + ".prompt_logits");
+      ASSERT_NE(tensor, nullptr) << name;
+      const auto rows =
+          static_cast<size_t>(tensor->Find("shape")->Items()[0].Int());
+      size_t at = static_cast<size_t>(tensor->Find("offset")->Int());
+      for (size_t r = ids.size() - rows; r < ids.size(); ++r) {
+        for (const float ours : session.Logits(r)) {
+          float theirs;
+          std::memcpy(&theirs, data->data() + 4 * at++, sizeof theirs);
+          ASSERT_NEAR(ours, theirs, 1e-4) << adapter << " " << name;
+        }
+      }
+      session.Drop(item.sequence);
+    }
+    std::filesystem::remove_all(out);
+  }
 }
 
 std::string TestName(const ::testing::TestParamInfo<Case>& info) {

@@ -320,6 +320,47 @@ class Refusals(Folder):
                 self.config(**changes)
                 self.refused(4, text)
 
+    def test_adapters(self):
+        self.make()
+        path, down = self.root / "adapter", "model.layers.0.mlp.down_proj"
+        flags = ["--adapter", path]
+        self.refused(3, "adapter_config.json", *flags)
+        for options, text in (
+                ({"peft_type": "IA3"}, 'peft_type = "IA3" is not supported'),
+                ({"fan_in_fan_out": True}, "fan_in_fan_out is not supported"),
+                ({"layer_replication": [[0, 2]]}, "layer_replication is not"),
+                ({"r": 3}, "B [32, 2] A [2, 48] of rank 3 do not fit"),
+                ({"use_dora": True}, "lora_magnitude_vector do not agree"),
+                ({"alpha_pattern": {"down.*": 2}}, '"down.*" is not supported'),
+                ({"lora_alpha": None}, '"lora_alpha" is missing')):
+            with self.subTest(text):
+                hf_models.make_adapter(path, LLAMA, [down], **options)
+                self.refused(4, text, *flags)
+                shutil.rmtree(path)
+        hf_models.make_adapter(path, LLAMA, [down])
+        tensors = path / "adapter_model.safetensors"
+        a = ("F32", [2, 48], b"\0" * 384)
+        for name, text in (
+                (f"base_model.model.{down}.lora_A.weight", "has no lora_B"),
+                ("base_model.model.model.layers.9.x.lora_A.weight",
+                 "merging into what the model does not have"),
+                (f"{down}.lora_A.weight", "is not supported"),
+                (f"base_model.model.{down}.weight",
+                 "is [2, 48], the model's is [32, 48]")):
+            with self.subTest(text):
+                hf_models.write_safetensors(tensors, {name: a})
+                self.refused(4, text, *flags)
+        tensors.rename(path / "adapter_model.bin")
+        self.refused(4, "Python pickle", *flags)
+
+    def test_adapters_of_tied_embeddings(self):
+        config = hf_models.FAMILIES["qwen2-tied"]
+        self.make(config)
+        path = self.root / "adapter"
+        hf_models.make_adapter(path, config, ["model.embed_tokens"])
+        self.refused(4, "merging into tied embeddings is not supported",
+                     "--adapter", path)
+
     def test_templates_are_tried(self):
         self.make()
         (self.source / "chat_template.jinja").write_text("{% for m in %}")
@@ -335,7 +376,7 @@ class Refusals(Folder):
                             (["--symmetric", "--asymmetric"], "exclude"),
                             (["--accuracy-level", "5"], "0..4"),
                             (["-t", "0"], "--threads"),
-                            (["--adapter", "x"], "adapter"),
+                            (["--imatrix", "x"], "imatrix"),
                             (["third"], "3 paths")):
             with self.subTest(text):
                 self.refused(2, text, *flags)

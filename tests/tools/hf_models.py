@@ -21,7 +21,28 @@ def to_bf16(value):
     return (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
 
 
+def f8_value(byte, dtype):
+    """OCP 8-bit floats: E4M3 has no infinity, E5M2 is a short float16."""
+    if dtype == "F8_E5M2":
+        return struct.unpack("<e", bytes([0, byte]))[0]
+    sign, exponent, mantissa = byte >> 7, byte >> 3 & 15, byte & 7
+    value = mantissa / 8 * 2 ** -6 if exponent == 0 else \
+        (1 + mantissa / 8) * 2.0 ** (exponent - 7)
+    return -value if sign else value
+
+
+def to_f8(value, dtype):
+    top = 0x7E if dtype == "F8_E4M3" else 0x7B
+    best = min(range(top + 1), key=lambda b: abs(f8_value(b, dtype) -
+                                                 abs(value)))
+    return best | (0x80 if value < 0 else 0)
+
+
 def pack(values, dtype):
+    if dtype.startswith("F8"):
+        known = {}
+        return bytes(known.setdefault(round(v, 2), to_f8(round(v, 2), dtype))
+                     for v in values)
     if dtype == "BF16":
         return struct.pack(f"<{len(values)}H", *map(to_bf16, values))
     code = {"F64": "d", "F32": "f", "F16": "e"}[dtype]
@@ -29,6 +50,8 @@ def pack(values, dtype):
 
 
 def unpack(data, dtype):
+    if dtype.startswith("F8"):
+        return [f8_value(b, dtype) for b in data]
     if dtype == "BF16":
         words = struct.unpack(f"<{len(data) // 2}H", data)
         return list(struct.unpack(f"<{len(words)}f", struct.pack(
@@ -142,6 +165,64 @@ def make_folder(folder, config, tokenizer, dtype="F32", seed=1, grid=False):
                  "chat_template.jinja", "special_tokens_map.json"):
         shutil.copy(pathlib.Path(tokenizer) / name, folder / name)
     return values
+
+
+def make_adapter(folder, config, modules, rank=2, alpha=8, seed=5, rs=False,
+                 dora=False, saved=(), **changes):
+    """Writes a PEFT folder; returns its tensors as they are stored."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True)
+    rng = random.Random(seed)
+    every, tensors = shapes(config), {}
+
+    def add(name, shape, mean, deviation):
+        values = [rng.gauss(mean, deviation) for _ in range(math.prod(shape))]
+        tensors[f"base_model.model.{name}"] = ("F32", shape,
+                                               pack(values, "F32"))
+    for module in modules:
+        n, k = every[module + ".weight"]
+        add(module + ".lora_A.weight", [rank, k], 0, 0.2)
+        add(module + ".lora_B.weight", [n, rank], 0, 0.2)
+        if dora:
+            add(module + ".lora_magnitude_vector", [n], 1.5, 0.1)
+    for name in saved:
+        add(name, every[name], 1, 0.1)
+    write_safetensors(folder / "adapter_model.safetensors", tensors)
+    (folder / "adapter_config.json").write_text(json.dumps({
+        "peft_type": "LORA", "r": rank, "lora_alpha": alpha, "use_rslora": rs,
+        "use_dora": dora, "bias": "none", "fan_in_fan_out": False,
+        "target_modules": sorted({m.split(".")[-1] for m in modules}),
+        "rank_pattern": {}, "alpha_pattern": {}, "layer_replication": None,
+        **changes}))
+    return {n[len("base_model.model."):]: unpack(raw, dtype)
+            for n, (dtype, _, raw) in tensors.items()}
+
+
+def merge(weights, adapter, rank=2, alpha=8, rs=False, scale=1.0):
+    """What PEFT's merge_and_unload leaves (tuners/lora/layer.py, dora.py)."""
+    out = dict(weights)
+    scale *= alpha / (math.sqrt(rank) if rs else rank)
+    for name, values in adapter.items():
+        if ".lora_" not in name:
+            out[name] = values
+    for name in adapter:
+        if not name.endswith(".lora_A.weight"):
+            continue
+        module = name[:-len(".lora_A.weight")]
+        a, b = adapter[name], adapter[module + ".lora_B.weight"]
+        k = len(a) // rank
+        magnitude = adapter.get(module + ".lora_magnitude_vector")
+        w = list(out[module + ".weight"])
+        for i in range(len(w) // k):
+            row = [w[i * k + c] + scale * sum(
+                b[i * rank + r] * a[r * k + c] for r in range(rank))
+                for c in range(k)]
+            if magnitude:
+                norm = math.sqrt(dot(row, row))
+                row = [v * magnitude[i] / norm for v in row]
+            w[i * k:(i + 1) * k] = row
+        out[module + ".weight"] = w
+    return out
 
 
 # The reference.

@@ -96,9 +96,9 @@ Status WriteModel(const Source& source, const Options& options,
     progress.Show(done);
     return CheckSignals();
   }};
-  const Status written =
-      WriteWeights(source.weights, source.spec, decoder.weights, options.graph,
-                   layout, threads, report, &data);
+  const Status written = WriteWeights(
+      source.weights, source.adapters, source.spec, decoder.weights,
+      options.graph, layout, threads, report, &data);
   progress.End();
   SLM_RETURN_IF_ERROR(written);
   SLM_RETURN_IF_ERROR(data.Close(layout.bytes));
@@ -146,7 +146,8 @@ Status WriteFolder(const Source& source, const Options& options,
 
 Result<Summary> Convert(const Options& options, const LogSink& log) {
   const double begin = MonotonicSeconds();
-  SLM_ASSIGN_OR_RETURN(const Source source, OpenSource(options.source, log));
+  SLM_ASSIGN_OR_RETURN(const Source source,
+                       OpenSource(options.source, options.adapters, log));
   SLM_RETURN_IF_ERROR(CheckApart(options));
   const DecoderGraph decoder = MakeDecoderGraph(source.spec, options.graph);
   SLM_RETURN_IF_ERROR(

@@ -2,6 +2,7 @@
 #include "tools/convert/options.h"
 
 #include <charconv>
+#include <cmath>
 #include <exception>
 #include <initializer_list>
 #include <string_view>
@@ -32,6 +33,7 @@ constexpr Flag kFlags[] = {
     {"asymmetric", "", "a zero point for each block"},
     {"a,algorithm", "search|default|rtn", "how scales are chosen (search)"},
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
+    {"adapter", "DIR[:SCALE]", "a PEFT LoRA to merge; may come several times"},
     {"name", "NAME", "of the model (the output folder's)"},
     {"t,threads", "N|auto", "threads (auto: all cores)"},
     {"force", "", "replace the output folder"},
@@ -50,6 +52,9 @@ cxxopts::Options MakeParser() {
   for (const Flag& flag : kFlags) {
     if (flag.value[0] == '\0') {
       add(flag.names, flag.help);
+    } else if (std::string_view(flag.names) == "adapter") {
+      add(flag.names, flag.help, cxxopts::value<std::vector<std::string>>(),
+          flag.value);
     } else {
       add(flag.names, flag.help, cxxopts::value<std::string>(), flag.value);
     }
@@ -67,7 +72,7 @@ default is ONNX Runtime's quantizer byte for byte; rtn is neural_compressor's.
   slm-convert Qwen3-0.6B models/qwen3-0.6b-int4
   slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
   slm-convert my-llama out --algorithm default --force
-Not supported yet: adapters, GPTQ, AWQ, GGUF and ONNX sources, mixture of
+Not supported yet: GPTQ, AWQ, GGUF and ONNX sources, mixture of
 experts, calibration, mixed precision, the command lines of Olive.
 Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
 5 memory, 6 SLM_TARGET unsupported, 130 and 143 interrupted.
@@ -165,6 +170,21 @@ void ReadGraph(Reader* in, GraphOptions* graph) {
   graph->quantize.symmetric = !in->Has("asymmetric");
 }
 
+// The last colon begins a scale where a number follows it.
+AdapterRequest AdapterOf(const std::string& text) {
+  AdapterRequest request{text, 1};
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return request;
+  double scale = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] =
+      std::from_chars(text.data() + colon + 1, end, scale);
+  if (error != std::errc() || stop != end || !std::isfinite(scale)) {
+    return request;
+  }
+  return {text.substr(0, colon), scale};
+}
+
 Status ReadPaths(const cxxopts::ParseResult& parsed, Options* o) {
   std::vector<std::string> words;
   if (parsed.count("words") > 0) {
@@ -175,6 +195,12 @@ Status ReadPaths(const cxxopts::ParseResult& parsed, Options* o) {
         "%zu paths, expected a source and an output folder, as in "
         "slm-convert SOURCE OUTPUT",
         words.size());
+  }
+  if (parsed.count("adapter") > 0) {
+    for (const std::string& text :
+         parsed["adapter"].as<std::vector<std::string>>()) {
+      o->adapters.push_back(AdapterOf(text));
+    }
   }
   o->source = words[0];
   o->output = words[1];

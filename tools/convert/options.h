@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/core/result.h"
+#include "tools/convert/adapter.h"
 #include "tools/convert/graph.h"
 
 namespace slm::convert {
@@ -17,6 +19,7 @@ enum class Action { kRun, kHelp, kVersion };
 struct Options {
   Action action = Action::kRun;
   std::string source, output;
+  std::vector<AdapterRequest> adapters;
   GraphOptions graph;
   std::string name;    // of the model; empty: the output folder's
   size_t threads = 0;  // 0: all cores

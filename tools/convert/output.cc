@@ -232,6 +232,14 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
   json.EndArray();
   json.Int("weight_bytes", static_cast<int64_t>(source.weights.total_bytes()));
   json.EndObject();
+  json.BeginArray("adapters");
+  for (const AdapterRequest& adapter : options.adapters) {
+    json.BeginObject();
+    json.String("name", LastName(adapter.folder));
+    json.Double("scale", adapter.scale);
+    json.EndObject();
+  }
+  json.EndArray();
   json.String("precision", PrecisionName(graph.precision));
   if (graph.quantized()) {
     json.String("algorithm", AlgorithmName(graph.quantize.algorithm));

@@ -30,7 +30,9 @@ Status CheckFolder(const std::string& folder) {
 
 }  // namespace
 
-Result<Source> OpenSource(const std::string& folder, const LogSink& log) {
+Result<Source> OpenSource(const std::string& folder,
+                          const std::vector<AdapterRequest>& adapters,
+                          const LogSink& log) {
   SLM_RETURN_IF_ERROR(CheckFolder(folder));
   Source source;
   source.folder = folder;
@@ -62,6 +64,8 @@ Result<Source> OpenSource(const std::string& folder, const LogSink& log) {
   if (!spec.ok()) return spec.status().In(Printable(config_path, 400));
   source.spec = std::move(spec).value();
   SLM_ASSIGN_OR_RETURN(source.weights, SafeTensors::Open(folder));
+  SLM_ASSIGN_OR_RETURN(source.adapters,
+                       AdapterSet::Open(adapters, source.weights));
   // A head that the file leaves out is the embedding's table.
   if (!source.weights.Find("lm_head.weight")) source.spec.tied = true;
   if (!IsFile(folder + "/tokenizer.json")) {

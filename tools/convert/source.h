@@ -12,6 +12,7 @@
 #include "loader/tokenizer_config.h"
 #include "runtime/core/log.h"
 #include "runtime/core/result.h"
+#include "tools/convert/adapter.h"
 #include "tools/convert/decoder_spec.h"
 
 namespace slm::convert {
@@ -23,11 +24,14 @@ struct Source {
   bool eos_is_list = false;
   DecoderSpec spec;
   SafeTensors weights;
+  AdapterSet adapters;
   TokenizerConfig tokenizer;
   TemplateSource chat_template;  // the one that transformers takes
 };
 
-Result<Source> OpenSource(const std::string& folder, const LogSink& log);
+Result<Source> OpenSource(const std::string& folder,
+                          const std::vector<AdapterRequest>& adapters,
+                          const LogSink& log);
 
 }  // namespace slm::convert
 

@@ -5,87 +5,19 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <set>
 #include <string_view>
 
 #include "ops/kernels/convert.h"
-#include "runtime/core/memory.h"
 #include "runtime/core/shape.h"
+#include "tools/convert/decode.h"
 
 namespace slm::convert {
 namespace {
 
 // Float32 values of a panel. Two are alive at a time with what is made of them.
 constexpr size_t kPanelValues = size_t{4} << 20;
-
-// Float 8 has no more than 256 values: sign, exponent, mantissa.
-float FromF8(uint8_t bits, int mantissa_bits, int bias, bool has_infinity) {
-  const int exponent_bits = 7 - mantissa_bits;
-  const int mantissa = bits & ((1 << mantissa_bits) - 1);
-  const int exponent = (bits >> mantissa_bits) & ((1 << exponent_bits) - 1);
-  const int top = (1 << exponent_bits) - 1;
-  const float sign = bits & 0x80 ? -1.0f : 1.0f;
-  const bool nan =
-      has_infinity ? exponent == top && mantissa != 0 : (bits & 0x7F) == 0x7F;
-  if (nan) return std::nanf("");
-  if (has_infinity && exponent == top) return sign * INFINITY;
-  const float fraction =
-      static_cast<float>(mantissa) / static_cast<float>(1 << mantissa_bits);
-  return exponent == 0 ? sign * std::ldexp(fraction, 1 - bias)
-                       : sign * std::ldexp(1 + fraction, exponent - bias);
-}
-
-bool IsFloatType(SafeType type) {
-  switch (type) {
-    case SafeType::kF64:
-    case SafeType::kF32:
-    case SafeType::kF16:
-    case SafeType::kBF16:
-    case SafeType::kF8E4M3:
-    case SafeType::kF8E5M2:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// count values at `bytes`, which need no alignment.
-void Decode(SafeType type, const char* bytes, size_t count, float* out) {
-  switch (type) {
-    case SafeType::kF32:
-      std::memcpy(out, bytes, count * sizeof(float));
-      return;
-    case SafeType::kF16:
-    case SafeType::kBF16: {
-      const DType dtype = type == SafeType::kF16 ? DType::kF16 : DType::kBF16;
-      if (reinterpret_cast<uintptr_t>(bytes) % 2 == 0) {
-        FloatsFromHalves(dtype, bytes, count, out);
-        return;
-      }
-      uint16_t piece[256];
-      for (size_t i = 0; i < count; i += 256) {
-        const size_t n = std::min<size_t>(256, count - i);
-        std::memcpy(piece, bytes + 2 * i, 2 * n);
-        FloatsFromHalves(dtype, piece, n, out + i);
-      }
-      return;
-    }
-    case SafeType::kF64:
-      for (size_t i = 0; i < count; ++i) {
-        double value;
-        std::memcpy(&value, bytes + 8 * i, sizeof value);
-        out[i] = static_cast<float>(value);
-      }
-      return;
-    default: {
-      const bool e5m2 = type == SafeType::kF8E5M2;
-      for (size_t i = 0; i < count; ++i) {
-        out[i] = FromF8(static_cast<uint8_t>(bytes[i]), e5m2 ? 2 : 3,
-                        e5m2 ? 15 : 7, e5m2);
-      }
-    }
-  }
-}
 
 bool AllFinite(const float* values, size_t count) {
   // x - x is 0, or NaN for infinities and NaN: one test at the end.
@@ -97,8 +29,19 @@ bool AllFinite(const float* values, size_t count) {
 // Rows of a weight out of its sources.
 class Reader {
  public:
-  Reader(const SafeTensors& source, ThreadPool& threads)
-      : source_(source), threads_(threads) {}
+  Reader(const SafeTensors& source, const AdapterSet& adapters,
+         ThreadPool& threads)
+      : source_(source), adapters_(adapters), threads_(threads) {}
+
+  // Before the rows of another weight.
+  void Begin(const Weight& weight) {
+    mergers_.clear();
+    for (const SourceRows& rows : weight.sources) {
+      if (const auto* deltas = adapters_.Find(rows.tensor)) {
+        mergers_.try_emplace(rows.tensor, *deltas);
+      }
+    }
+  }
 
   // out [rows, k] = rows [first, first + rows).
   Status Read(const Weight& weight, int64_t first, int64_t rows, float* out) {
@@ -150,19 +93,25 @@ class Reader {
     const size_t offset =
         static_cast<size_t>(at) * k * SafeTypeBytes(tensor.type);
     Decode(tensor.type, tensor.bytes.data() + offset, k, out);
+    const auto merger = mergers_.find(rows->tensor);
+    if (merger != mergers_.end()) {
+      merger->second.Merge(static_cast<size_t>(at), out, k);
+    }
     for (size_t i = 0; weight.add != 0 && i < k; ++i) out[i] += weight.add;
   }
 
   const SafeTensors& source_;
+  const AdapterSet& adapters_;
   ThreadPool& threads_;
+  std::map<std::string, RowMerger> mergers_;  // of the weight's sources
 };
 
 class Writer {
  public:
-  Writer(const SafeTensors& source, const DecoderSpec& spec,
-         const GraphOptions& options, ThreadPool& threads,
-         const WriteProgress& progress, FileWriter* file)
-      : reader_(source, threads),
+  Writer(const SafeTensors& source, const AdapterSet& adapters,
+         const DecoderSpec& spec, const GraphOptions& options,
+         ThreadPool& threads, const WriteProgress& progress, FileWriter* file)
+      : reader_(source, adapters, threads),
         spec_(spec),
         options_(options),
         threads_(threads),
@@ -171,6 +120,7 @@ class Writer {
 
   Status Write(const Weight& weight,
                const std::vector<OnnxInitializer>& parts) {
+    reader_.Begin(weight);
     switch (weight.kind) {
       case WeightKind::kVector:
       case WeightKind::kTable:
@@ -448,12 +398,12 @@ std::vector<OnnxInitializer> DataLayout::Initializers() const {
   return all;
 }
 
-Status WriteWeights(const SafeTensors& source, const DecoderSpec& spec,
-                    const std::vector<Weight>& weights,
+Status WriteWeights(const SafeTensors& source, const AdapterSet& adapters,
+                    const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
                     FileWriter* file) {
-  Writer writer(source, spec, options, threads, progress, file);
+  Writer writer(source, adapters, spec, options, threads, progress, file);
   for (size_t i = 0; i < weights.size(); ++i) {
     SLM_RETURN_IF_ERROR(writer.Write(weights[i], layout.parts[i]));
   }

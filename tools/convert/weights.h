@@ -14,6 +14,7 @@
 #include "runtime/core/file_output.h"
 #include "runtime/core/result.h"
 #include "runtime/core/threads.h"
+#include "tools/convert/adapter.h"
 #include "tools/convert/decoder_spec.h"
 #include "tools/convert/graph.h"
 
@@ -44,8 +45,8 @@ struct WriteProgress {
   std::function<Status(uint64_t done)> report;
 };
 
-Status WriteWeights(const SafeTensors& source, const DecoderSpec& spec,
-                    const std::vector<Weight>& weights,
+Status WriteWeights(const SafeTensors& source, const AdapterSet& adapters,
+                    const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
                     FileWriter* file);
