@@ -240,6 +240,148 @@ class Interrupted(Folder):
         self.assertEqual(sorted(self.root.iterdir()), [self.source, self.out])
 
 
+class OtherCommandLines(Folder):
+    """What users have in their notes: Olive's and the model builder's."""
+
+    def record(self, out=None):
+        return json.loads(((out or self.out) / "slm.json").read_text())
+
+    def same_as(self, out, *flags):
+        """`out` holds what our own flags give."""
+        expected = self.root / "expected"
+        shutil.rmtree(expected, ignore_errors=True)
+        done = convert(self.source, expected, *flags)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name in ("model.onnx", "model.onnx.data", "genai_config.json"):
+            self.assertEqual((expected / name).read_bytes(),
+                             (out / name).read_bytes(), name)
+
+    def test_the_tutorials_auto_opt(self):
+        self.make()
+        done = convert(
+            "auto-opt", "--model_name_or_path", self.source, "--device", "cpu",
+            "--provider", "CPUExecutionProvider", "--use_model_builder",
+            "--precision", "int4", "--output_path", self.out, "--log_level",
+            "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.same_as(self.out, "-p", "int4")
+
+    def test_auto_opt_prefixes_defaults_and_notes(self):
+        self.make()
+        done = convert("auto-opt", "-m", self.source, "--prec=uint8",
+                       "--trust", "--disable_telemetry", cwd=self.root)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("note: --trust_remote_code means nothing here",
+                      done.stderr)
+        self.assertNotIn("telemetry", done.stderr)
+        self.same_as(self.root / "auto-opt-output", "-p", "int8",
+                     "--asymmetric")
+        shutil.rmtree(self.root / "auto-opt-output")
+        convert("auto-opt", "-m", self.source, cwd=self.root)
+        self.same_as(self.root / "auto-opt-output", "-p", "fp32")
+
+    def run_config(self, **changes):
+        config = {
+            "input_model": {"type": "HfModel", "model_path": str(self.source),
+                            "task": "text-generation"},
+            "systems": {"local_system": {
+                "type": "LocalSystem", "accelerators": [
+                    {"execution_providers": ["CPUExecutionProvider"]}]}},
+            "passes": {"builder": {"type": "ModelBuilder", "config": {
+                "precision": "int4", "quantization_config": {
+                    "block_size": 128, "is_symmetric": False}}}},
+            "host": "local_system", "target": "local_system",
+            "cache_dir": "cache", "output_dir": str(self.out)}
+        config.update(changes)
+        path = self.root / "run.json"
+        path.write_text(json.dumps(config))
+        return path
+
+    def test_the_tutorials_run_config(self):
+        self.make()
+        done = convert("run", "--config", self.run_config())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("quantization_config is honoured", done.stderr)
+        self.same_as(self.out, "-b", "128", "--asymmetric")
+
+    def test_run_configs_flattened_with_options_and_overrides(self):
+        self.make()
+        path = self.run_config(
+            input_model={"type": "hfmodel", "config": {
+                "model_path": "elsewhere"}},
+            passes={"b": [{"type": "modelbuilder", "precision": "int8",
+                           "int4_block_size": 64, "int4_accuracy_level": 0,
+                           "extra_options": {"is_symmetric": True,
+                                             "algo_config": "rtn"}}]})
+        other = self.root / "other"
+        done = convert("run", "--run-config", path, "-m", self.source, "-o",
+                       other)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.same_as(other, "-p", "int8", "-b", "64", "-a", "rtn",
+                     "--accuracy-level", "0")
+
+    def test_the_model_builder(self):
+        config = hf_models.FAMILIES["qwen2-tied"]
+        self.make(config)
+        done = convert(
+            "-m", "Qwen/Qwen3-0.6B", "-i", self.source, "-o", self.out, "-p",
+            "int4", "-e", "cpu", "-c", "cache", "--extra_options",
+            "int4_block_size=16", "algo_config=default", "is_symmetric=false",
+            "shared_embeddings=false", "hf_token=false")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.same_as(self.out, "-b", "16", "-a", "default", "--asymmetric",
+                     "--no-shared-embeddings")
+
+    def test_refusals(self):
+        self.make()
+        ok = ["auto-opt", "-m", self.source, "-o", self.out]
+        builder = ["-i", self.source, "-o", self.out, "-p", "int4", "-e",
+                   "cpu"]
+        run = ["run", "--config"]
+        no_pass = self.run_config(passes={"a": {"type": "Gptq"}})
+        for code, args, text in (
+                (3, ["auto-opt", "-m", "Qwen/Qwen3-0.6B"],
+                 "pass a local folder"),
+                (2, ["auto-opt"], "--model_name_or_path is missing"),
+                (2, ok + ["--precision", "nf4"], 'precision "nf4"'),
+                (2, ok + ["--provider", "CUDAExecutionProvider"], "CPU is"),
+                (2, ok + ["--device", "npu"], "CPU is"),
+                (2, ok + ["--use_qdq"], "--use_qdq_encoding is not supported"),
+                (2, ok + ["--use"], "may be --use_"),
+                (2, ok + ["--nonsense"], "unknown flag --nonsense"),
+                (2, ok + ["--task", "fill-mask"], 'task "fill-mask"'),
+                (2, ok + ["stray"], '"stray" is no flag'),
+                (2, builder + ["-e", "cuda"], '"cuda" is not supported'),
+                (2, builder + ["--extra_options", "use_qdq=true"],
+                 'use_qdq = "true" is not supported'),
+                (2, builder + ["--extra_options", "algo_config=k_quant"],
+                 'algo_config = "k_quant"'),
+                (2, builder + ["--extra_options", "block_size=48"],
+                 "block_size = 48"),
+                (2, builder + ["--extra_options", "x"], "expected key=value"),
+                (3, run + [self.root / "none.json"], "none.json"),
+                (2, run + [no_pass], 'pass "Gptq" is not supported')):
+            with self.subTest(text):
+                done = convert(*args, cwd=self.root)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(text, done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1)
+                self.assertFalse(self.out.exists())
+        for changes, text in (
+                ({"search_strategy": {}}, '"search_strategy" is not'),
+                ({"input_model": {"type": "OnnxModel"}}, '"OnnxModel"'),
+                ({"input_model": {"type": "HfModel", "x": 1}},
+                 "input_model.x is not supported"),
+                ({"systems": {"s": {"accelerators": [{"device": "gpu"}]}}},
+                 'device "gpu"'),
+                ({"passes": {}}, "0 passes, supported: one"),
+                ({"passes": {"b": {"type": "ModelBuilder"}}}, "precision")):
+            with self.subTest(text):
+                done = convert("run", "--config", self.run_config(**changes))
+                self.assertIn(done.returncode, (2, 4), done.stderr)
+                self.assertIn(text, done.stderr)
+
+
 class Refusals(Folder):
     def config(self, **changes):
         (self.source / "config.json").write_text(

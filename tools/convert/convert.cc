@@ -154,7 +154,9 @@ Result<Summary> Convert(const Options& options, const LogSink& log) {
       CheckSources(source.weights, source.spec, decoder.weights));
   const DataLayout layout = LayOut(decoder.weights, options.graph);
   Summary summary;
-  summary.notes = source.spec.notes;
+  summary.notes = options.notes;
+  summary.notes.insert(summary.notes.end(), source.spec.notes.begin(),
+                       source.spec.notes.end());
   summary.notes.insert(summary.notes.end(), decoder.notes.begin(),
                        decoder.notes.end());
   summary.source_bytes = source.weights.total_bytes();

@@ -176,7 +176,7 @@ class GraphMaker {
   }
   // Tables share bytes with the head where the embedding is its transpose.
   bool SharesHead() const {
-    return spec_.tied &&
+    return spec_.tied && options_.share_embeddings &&
            (!options_.quantized() ||
             spec_.hidden % static_cast<int64_t>(options_.quantize.block_size) ==
                 0);
@@ -296,7 +296,7 @@ void GraphMaker::AddEmbedding() {
   const SourceRows source{"model.embed_tokens.weight", spec_.vocab, 0,
                           spec_.vocab};
   if (!SharesHead()) {
-    if (spec_.tied) {
+    if (spec_.tied && options_.share_embeddings) {
       out_.notes.push_back(
           Format("hidden_size = %lld is no multiple of the block size: the "
                  "embedding is not shared with the head",

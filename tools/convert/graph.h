@@ -22,6 +22,8 @@ struct GraphOptions {
   QuantizeOptions quantize;    // of int4 and int8
   int64_t accuracy_level = 4;  // of MatMulNBits; 0: attribute left out
 
+  bool share_embeddings = true;  // of tied models
+
   bool quantized() const {
     return precision == Precision::kInt4 || precision == Precision::kInt8;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tools/convert/families.h"
+#include "tools/convert/olive.h"
 
 #define CXXOPTS_NO_REGEX  // its own parser does, without the size of std::regex
 #define CXXOPTS_VECTOR_DELIMITER '\0'  // paths may have commas
@@ -34,6 +35,7 @@ constexpr Flag kFlags[] = {
     {"a,algorithm", "search|default|rtn", "how scales are chosen (search)"},
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
     {"adapter", "DIR[:SCALE]", "a PEFT LoRA to merge; may come several times"},
+    {"no-shared-embeddings", "", "tied models: a float32 embedding of its own"},
     {"name", "NAME", "of the model (the output folder's)"},
     {"t,threads", "N|auto", "threads (auto: all cores)"},
     {"force", "", "replace the output folder"},
@@ -73,7 +75,11 @@ default is ONNX Runtime's quantizer byte for byte; rtn is neural_compressor's.
   slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
   slm-convert my-llama out --algorithm default --force
 Not supported yet: GPTQ, AWQ, GGUF and ONNX sources, mixture of
-experts, calibration, mixed precision, the command lines of Olive.
+experts, calibration, mixed precision.
+These command lines are understood, too (--force is ours):
+  slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
+  slm-convert run --config FILE                                  of Olive
+  slm-convert -i DIR -o OUT -p int4 -e cpu --extra_options K=V   model builder
 Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
 5 memory, 6 SLM_TARGET unsupported, 130 and 143 interrupted.
 )";
@@ -168,6 +174,7 @@ void ReadGraph(Reader* in, GraphOptions* graph) {
   graph->accuracy_level = static_cast<int64_t>(level);
   graph->quantize.bits = graph->precision == Precision::kInt8 ? 8 : 4;
   graph->quantize.symmetric = !in->Has("asymmetric");
+  graph->share_embeddings = !in->Has("no-shared-embeddings");
 }
 
 // The last colon begins a scale where a number follows it.
@@ -224,6 +231,7 @@ const char* AlgorithmName(QuantAlgorithm algorithm) {
 }
 
 Result<Options> ParseOptions(std::span<const std::string> args) {
+  if (IsForeignCommand(args)) return ParseForeignCommand(args);
   std::vector<const char*> argv = {"slm-convert"};
   for (const std::string& arg : args) argv.push_back(arg.c_str());
   Options options;

@@ -21,8 +21,9 @@ struct Options {
   std::string source, output;
   std::vector<AdapterRequest> adapters;
   GraphOptions graph;
-  std::string name;    // of the model; empty: the output folder's
-  size_t threads = 0;  // 0: all cores
+  std::string name;                // of the model; empty: the output folder's
+  size_t threads = 0;              // 0: all cores
+  std::vector<std::string> notes;  // on flags that were accepted for nothing
   bool force = false;
   bool dry_run = false;
   bool quiet = false;
