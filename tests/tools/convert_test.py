@@ -433,7 +433,7 @@ class Refusals(Folder):
         self.make()
         for changes, text in (
                 ({"architectures": ["MambaForCausalLM"]},
-                 '"MambaForCausalLM" is not supported; supported: Gemma2'),
+                 '"MambaForCausalLM" is not supported; supported: Ernie4_5'),
                 ({"architectures": []}, "architectures"),
                 ({"quantization_config": {"quant_method": "gptq"}},
                  "quantization_config is not supported"),
@@ -446,7 +446,9 @@ class Refusals(Folder):
                 ({"clip_qkv": 8.0}, "clip_qkv is not supported"),
                 ({"eos_token_id": None}, "eos_token_id is missing"),
                 ({"attention_bias": True}, '.bias" is missing'),
-                ({"partial_rotary_factor": 0.03}, "rotary size must be even"),
+                ({"partial_rotary_factor": 0.5},
+                 "partial_rotary_factor = 0.5 is not supported for Llama"),
+                ({"use_bias": True}, "use_bias is not supported"),
                 ({"max_position_embeddings": 2 ** 29}, "more than 512 MB"),
                 ({"rope_scaling": {"rope_type": "new"}},
                  'rope_scaling: type "new" is not supported'),

@@ -96,7 +96,10 @@ def shapes(config):
     for i in range(c["num_hidden_layers"]):
         at = f"model.layers.{i}."
         att, mlp = at + "self_attn.", at + "mlp."
-        qkv_bias = c.get("attention_bias") or name == "Qwen2ForCausalLM"
+        every = c.get("use_bias", False)  # Ernie's key
+        att_bias = c.get("attention_bias") or every
+        mlp_bias = c.get("mlp_bias") or every
+        qkv_bias = att_bias or name == "Qwen2ForCausalLM"
         if name == "Phi3ForCausalLM":
             out[att + "qkv_proj.weight"] = [q + 2 * kv, d]
             out[mlp + "gate_up_proj.weight"] = [2 * f, d]
@@ -107,13 +110,13 @@ def shapes(config):
                     out[f"{att}{p}_proj.bias"] = [n]
             for p in ("gate", "up"):
                 out[f"{mlp}{p}_proj.weight"] = [f, d]
-                if c.get("mlp_bias"):
+                if mlp_bias:
                     out[f"{mlp}{p}_proj.bias"] = [f]
         out[att + "o_proj.weight"] = [d, q]
-        if c.get("attention_bias"):
+        if att_bias:
             out[att + "o_proj.bias"] = [d]
         out[mlp + "down_proj.weight"] = [d, f]
-        if c.get("mlp_bias"):
+        if mlp_bias:
             out[mlp + "down_proj.bias"] = [d]
         norms = ["input_layernorm", "post_attention_layernorm"]
         if name in ("Gemma2ForCausalLM", "Gemma3ForCausalLM"):
@@ -281,14 +284,15 @@ def inverse_frequencies(config, theta, scaling):
     return out, 0.1 * math.log(factor) + 1
 
 
-def rotate(head, position, inverse, factor):
+def rotate(head, position, inverse, factor, neighbours):
     half = len(inverse)
     out = list(head)
     for j, step in enumerate(inverse):
         c = math.cos(position * step) * factor
         s = math.sin(position * step) * factor
-        a, b = head[j], head[j + half]
-        out[j], out[j + half] = a * c - b * s, b * c + a * s
+        x, y = (2 * j, 2 * j + 1) if neighbours else (j, j + half)
+        out[x] = head[x] * c - head[y] * s
+        out[y] = head[y] * c + head[x] * s
     return out
 
 
@@ -335,7 +339,8 @@ def attention(config, w, i, xs):
             parts = [rms_norm(p, w[at + norm + ".weight"], eps, gemma)
                      for p in parts]
         if norm and rope:
-            parts = [rotate(p, position, inverse, factor) for p in parts]
+            parts = [rotate(p, position, inverse, factor,
+                            name == "Ernie4_5ForCausalLM") for p in parts]
         return parts
 
     q, k, v = [], [], []
@@ -448,8 +453,6 @@ FAMILIES = {
         "LlamaForCausalLM", "llama", rope_scaling={
             "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
             "high_freq_factor": 4.0, "original_max_position_embeddings": 32}),
-    "llama-partial": base_config("LlamaForCausalLM", "llama",
-                                 partial_rotary_factor=0.5),
     "llama-yarn": base_config(
         "LlamaForCausalLM", "llama", rope_scaling={
             "rope_type": "yarn", "factor": 4.0,
@@ -465,6 +468,11 @@ FAMILIES = {
     "qwen3": base_config("Qwen3ForCausalLM", "qwen3", rms_norm_eps=1e-6),
     "phi3": base_config("Phi3ForCausalLM", "phi3", sliding_window=6,
                         original_max_position_embeddings=CONTEXT),
+    "phi3-partial": base_config("Phi3ForCausalLM", "phi3", sliding_window=None,
+                                original_max_position_embeddings=CONTEXT,
+                                partial_rotary_factor=0.5),
+    "ernie": base_config("Ernie4_5ForCausalLM", "ernie4_5", use_bias=True,
+                         rope_theta=5e5, tie_word_embeddings=True),
     "gemma": base_config("GemmaForCausalLM", "gemma",
                          hidden_act="gelu_pytorch_tanh",
                          tie_word_embeddings=True),

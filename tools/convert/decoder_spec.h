@@ -56,6 +56,7 @@ struct DecoderSpec {
   // The builder leaves local_window_size out where the config has the key and
   // says null, and writes -1 where the family has no such key.
   bool window_attribute = true;
+  bool rope_interleaved = false;  // pairs are neighbours, not halves
   std::vector<Rope> ropes;
   std::vector<std::string> rope_names;  // "", or "_global" and "_local"
   std::vector<LayerSpec> layers;

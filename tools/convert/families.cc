@@ -37,6 +37,7 @@ struct Family {
   double theta = 10000;
   bool softcaps = false;
   bool query_scalar = false;  // scale = query_pre_attn_scalar^-0.5
+  bool interleaved = false;   // rope of neighbours; use_bias for all biases
   bool local_rope = false;    // windows have a rope of their own
   bool no_rope_layers = false;
   bool multipliers = false;
@@ -44,6 +45,12 @@ struct Family {
 
 // Sorted by class.
 constexpr Family kFamilies[] = {
+    {.hf_class = "Ernie4_5ForCausalLM",
+     .type = "ernie4_5",
+     .tied = true,
+     .epsilon = 1e-5,
+     .theta = 5e5,
+     .interleaved = true},
     {.hf_class = "Gemma2ForCausalLM",
      .type = "gemma2",
      .tied = true,
@@ -136,6 +143,7 @@ constexpr Foreign kForeign[] = {
     {"query_pre_attn_scalar", 1e300, &Family::query_scalar},
     {"quantization_config", 1e300},
     {"residual_multiplier", 1, &Family::multipliers},
+    {"use_bias", 0, &Family::interleaved},
     {"use_bidirectional_attention", 0},
 };
 
@@ -227,9 +235,13 @@ Status ReadActivation(const JsonValue& root, const Family& family,
 
 Status ReadBiases(const JsonValue& root, const Family& family,
                   DecoderSpec* spec) {
-  SLM_ASSIGN_OR_RETURN(const bool attention,
-                       BoolField(root, "attention_bias", false));
-  SLM_ASSIGN_OR_RETURN(spec->mlp_bias, BoolField(root, "mlp_bias", false));
+  const bool one_key = family.interleaved;
+  SLM_ASSIGN_OR_RETURN(
+      const bool attention,
+      BoolField(root, one_key ? "use_bias" : "attention_bias", false));
+  SLM_ASSIGN_OR_RETURN(
+      spec->mlp_bias,
+      BoolField(root, one_key ? "use_bias" : "mlp_bias", false));
   spec->qkv_bias = family.qkv_bias || attention;
   spec->o_bias = attention && !family.qkv_bias;
   return OkStatus();
@@ -381,7 +393,8 @@ Result<RopeFields> RopeFieldsOf(const JsonValue& root, const char* layer_type,
 }
 
 // The rotated part of a head.
-Result<int64_t> RotarySize(const JsonValue& root, int64_t head_size) {
+Result<int64_t> RotarySize(const JsonValue& root, const Family& family,
+                           int64_t head_size) {
   double partial = 1;
   if (const JsonValue* p = FindField(root, "rope_parameters")) {
     SLM_ASSIGN_OR_RETURN(partial,
@@ -389,6 +402,10 @@ Result<int64_t> RotarySize(const JsonValue& root, int64_t head_size) {
   }
   SLM_ASSIGN_OR_RETURN(partial,
                        PositiveOr(root, "partial_rotary_factor", partial));
+  if (partial != 1 && !family.fused) {  // Phi-3's class alone rotates a part
+    return Invalid("partial_rotary_factor = %g is not supported for %s",
+                   partial, std::string(family.hf_class).c_str());
+  }
   const auto size =
       static_cast<int64_t>(static_cast<double>(head_size) * partial);
   if (partial > 1 || size < 2 || size % 2 != 0) {
@@ -404,7 +421,7 @@ Status ReadRopes(const JsonValue& root, const Family& family,
                  DecoderSpec* spec) {
   RopeRequest request;
   request.context = spec->context;
-  SLM_ASSIGN_OR_RETURN(request.size, RotarySize(root, spec->head_size));
+  SLM_ASSIGN_OR_RETURN(request.size, RotarySize(root, family, spec->head_size));
   // Phi-3's class alone has a default.
   SLM_ASSIGN_OR_RETURN(const double original,
                        NumberOr(root, "original_max_position_embeddings",
@@ -525,6 +542,7 @@ Result<DecoderSpec> ReadDecoderSpec(const JsonValue& root,
   spec.qk_norm = family->qk_norm;
   spec.norm_plus_one = family->gemma;
   spec.fused_qkv = spec.fused_gate_up = family->fused;
+  spec.rope_interleaved = family->interleaved;
   SLM_RETURN_IF_ERROR(ReadSizes(root, config, &spec));
   SLM_ASSIGN_OR_RETURN(const double epsilon,
                        PositiveOr(root, "rms_norm_eps", family->epsilon));

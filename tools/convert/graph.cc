@@ -474,7 +474,7 @@ std::string GraphMaker::GroupQuery(size_t layer, std::vector<std::string> qkv) {
   attributes.push_back(
       {"softcap", static_cast<float>(spec_.attention_softcap)});
   attributes.push_back({"do_rotary", int64_t{rope}});
-  attributes.push_back({"rotary_interleaved", int64_t{0}});
+  attributes.push_back({"rotary_interleaved", int64_t{spec_.rope_interleaved}});
   if (l.window > 0) attributes.push_back({"sliding_window_cache", int64_t{1}});
   const std::string out = name + "/output_0";
   Node(name, "GroupQueryAttention", kMicrosoft, std::move(inputs),
