@@ -62,6 +62,9 @@ class MappedFile {
   std::string_view view() const {
     return {reinterpret_cast<const char*>(data_), size_};
   }
+  // The pages inside `part`, which is a part of this file, leave this process;
+  // reading them again brings them back from the file.
+  void Release(std::string_view part) const;
 
  private:
   const uint8_t* data_ = nullptr;

@@ -88,6 +88,17 @@ MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<uint8_t*>(data_), size_);
 }
 
+void MappedFile::Release(std::string_view part) const {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t begin =
+      reinterpret_cast<const uint8_t*>(part.data()) - data_;
+  const size_t first = (begin + page - 1) / page * page;
+  const size_t last = (begin + part.size()) / page * page;
+  if (first < last) {
+    madvise(const_cast<uint8_t*>(data_) + first, last - first, MADV_DONTNEED);
+  }
+}
+
 ProcessMemory GetProcessMemory() {
   ProcessMemory memory;
   rusage usage;

@@ -14,3 +14,6 @@ add_test(NAME cli_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/end_to_end/cli_test.py
           $<TARGET_FILE:slm-run> $<TARGET_FILE:slm-inspect>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+slm_test(convert_fixtures_test
+  SOURCES end_to_end/convert_fixtures_test.cc
+  LINKS slm_convert)

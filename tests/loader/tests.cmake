@@ -3,5 +3,8 @@ slm_test(loader_config_test
           loader/hf_config_test.cc loader/tokenizer_config_test.cc
   LINKS slm_loader_config)
 slm_test(loader_onnx_test
-  SOURCES loader/onnx_graph_test.cc
+  SOURCES loader/onnx_graph_test.cc loader/onnx_writer_test.cc
   LINKS slm_onnx slm_onnx_schema)
+slm_test(safetensors_test
+  SOURCES loader/safetensors_test.cc
+  LINKS slm_safetensors)

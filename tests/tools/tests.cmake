@@ -8,3 +8,17 @@ add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
           $<TARGET_FILE:slm-bench>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model ${SLM_SHARED_DIR})
+add_test(NAME convert_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME convert_families_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_families_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME convert_real_runtimes_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_real_runtimes_test.py
+          $<TARGET_FILE:slm-convert>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+set_tests_properties(convert_real_runtimes_test PROPERTIES
+  SKIP_REGULAR_EXPRESSION "^skipped: ")

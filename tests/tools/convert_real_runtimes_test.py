@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""ONNX Runtime GenAI loads and generates from every kind of output; the tokens
+of float32 outputs are those of transformers' formulas.
+
+usage: convert_real_runtimes_test.py SLM_CONVERT tests/data/tiny-model
+
+Skips, saying so, where the package is not installed:
+  pip install numpy==2.3.5 onnxruntime==1.31.1 onnxruntime-genai==0.18.0
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import hf_models  # noqa: E402
+
+try:
+    import numpy as np
+    import onnxruntime_genai as genai
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(0)
+
+CONVERT, TOKENIZER = (pathlib.Path(p).resolve() for p in sys.argv[1:3])
+IDS = [285, 12, 250, 3, 3, 77, 140, 9, 201, 33, 60, 5, 118, 42]
+END, STEPS = 287, 6
+# onnxruntime on CPU wants rotary sizes that are multiples of 16.
+NOT_THERE = {"phi3-partial"}
+
+
+def generate(folder):
+    model = genai.Model(str(folder))
+    parameters = genai.GeneratorParams(model)
+    length = len(IDS) + STEPS
+    parameters.set_search_options(max_length=length, min_length=length,
+                                  do_sample=False)
+    generator = genai.Generator(model, parameters)
+    generator.append_tokens(np.array([IDS], np.int32))
+    tokens = []
+    while len(tokens) < STEPS and not generator.is_done():
+        generator.generate_next_token()
+        tokens.append(int(generator.get_next_tokens()[0]))
+    tokenizer = genai.Tokenizer(model)
+    text = tokenizer.apply_chat_template(
+        '[{"role": "user", "content": "hi"}]', add_generation_prompt=True)
+    return tokens, text
+
+
+class GenAi(unittest.TestCase):
+    def converted(self, name, flags):
+        config = hf_models.FAMILIES[name]
+        with tempfile.TemporaryDirectory() as root:
+            root = pathlib.Path(root)
+            weights = hf_models.make_folder(root / "hf", config, TOKENIZER,
+                                            grid=True)
+            subprocess.run([CONVERT, root / "hf", root / "out", "-q", *flags],
+                           check=True, stderr=subprocess.DEVNULL)
+            return weights, *generate(root / "out")
+
+    def test_fp32_tokens(self):
+        for name, config in hf_models.FAMILIES.items():
+            if name in NOT_THERE:
+                continue
+            with self.subTest(name):
+                weights, tokens, text = self.converted(name, ["-p", "fp32"])
+                self.assertIn("<|im_start|>user\nhi<|im_end|>", text)
+                ids = list(IDS)
+                for token in tokens:
+                    row = hf_models.forward(config, weights, ids)[-1]
+                    row[END] = -1e9  # min_length forbids it
+                    self.assertEqual(token, row.index(max(row)))
+                    ids.append(token)
+
+    def test_all_others_generate(self):
+        for flags in (["-p", "int4"], ["-p", "int4", "--asymmetric"],
+                      ["-p", "int8", "-a", "rtn"], ["-p", "fp16"]):
+            for name in hf_models.FAMILIES:
+                if name in NOT_THERE:
+                    continue
+                with self.subTest(name, flags=flags):
+                    _, tokens, _ = self.converted(name, flags)
+                    self.assertEqual(len(tokens), STEPS)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: MIT
+#include "tools/convert/families.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <string_view>
+
+#include "loader/json_fields.h"
+
+namespace slm::convert {
+namespace {
+
+// Which layers see a window of sliding_window tokens.
+enum class Windows {
+  kNone,
+  kAll,      // where sliding_window is not null
+  kByTypes,  // layer_types, or the row's rule where the file has none
+};
+
+struct Family {
+  std::string_view hf_class;
+  std::string_view type;
+  bool tied = false;  // where the file does not say
+  double epsilon = 1e-6;
+  std::string_view activation = "silu";
+  Norms norms = Norms::kBefore;
+  QkNorm qk_norm = QkNorm::kNone;
+  bool gemma = false;     // norm weights less 1, embeddings times sqrt(hidden)
+  bool fused = false;     // qkv_proj and gate_up_proj
+  bool qkv_bias = false;  // always, and none on o_proj; else attention_bias
+  Windows windows = Windows::kNone;
+  // Every n-th layer is full where the file has no layer_types; 0: by
+  // use_sliding_window and max_window_layers.
+  int64_t full_every = 0;
+  double sliding_window = 0;  // where the file does not say; 0: null
+  double theta = 10000;
+  bool softcaps = false;
+  bool query_scalar = false;  // scale = query_pre_attn_scalar^-0.5
+  bool interleaved = false;   // rope of neighbours; use_bias for all biases
+  bool local_rope = false;    // windows have a rope of their own
+  bool no_rope_layers = false;
+  bool multipliers = false;
+};
+
+// Sorted by class.
+constexpr Family kFamilies[] = {
+    {.hf_class = "Ernie4_5ForCausalLM",
+     .type = "ernie4_5",
+     .tied = true,
+     .epsilon = 1e-5,
+     .theta = 5e5,
+     .interleaved = true},
+    {.hf_class = "Gemma2ForCausalLM",
+     .type = "gemma2",
+     .tied = true,
+     .activation = "gelu_pytorch_tanh",
+     .norms = Norms::kAround,
+     .gemma = true,
+     .windows = Windows::kByTypes,
+     .full_every = 2,
+     .sliding_window = 4096,
+     .softcaps = true,
+     .query_scalar = true},
+    {.hf_class = "Gemma3ForCausalLM",
+     .type = "gemma3_text",
+     .tied = true,
+     .activation = "gelu_pytorch_tanh",
+     .norms = Norms::kAround,
+     .qk_norm = QkNorm::kHeads,
+     .gemma = true,
+     .windows = Windows::kByTypes,
+     .full_every = 6,
+     .sliding_window = 4096,
+     .theta = 1e6,
+     .softcaps = true,
+     .query_scalar = true,
+     .local_rope = true},
+    {.hf_class = "GemmaForCausalLM",
+     .type = "gemma",
+     .tied = true,
+     .activation = "gelu_pytorch_tanh",
+     .gemma = true},
+    {.hf_class = "GraniteForCausalLM", .type = "granite", .multipliers = true},
+    {.hf_class = "LlamaForCausalLM", .type = "llama"},
+    {.hf_class = "MistralForCausalLM",
+     .type = "mistral",
+     .windows = Windows::kAll,
+     .sliding_window = 4096},
+    // No class of the packaged runtime: "decoder" is its name for any other.
+    {.hf_class = "Olmo2ForCausalLM",
+     .type = "decoder",
+     .epsilon = 1e-5,
+     .norms = Norms::kAfter,
+     .qk_norm = QkNorm::kWhole},
+    {.hf_class = "Phi3ForCausalLM",
+     .type = "phi3",
+     .epsilon = 1e-5,
+     .fused = true,
+     .windows = Windows::kAll},
+    {.hf_class = "Qwen2ForCausalLM",
+     .type = "qwen2",
+     .qkv_bias = true,
+     .windows = Windows::kByTypes,
+     .sliding_window = 4096},
+    {.hf_class = "Qwen3ForCausalLM",
+     .type = "qwen3",
+     .qk_norm = QkNorm::kHeads,
+     .windows = Windows::kByTypes,
+     .sliding_window = 4096},
+    {.hf_class = "SmolLM3ForCausalLM",
+     .type = "smollm3",
+     .tied = true,
+     .windows = Windows::kByTypes,
+     .theta = 2e6,
+     .no_rope_layers = true},
+};
+
+constexpr bool Less(const Family& a, const Family& b) {
+  return a.hf_class < b.hf_class;
+}
+static_assert(std::is_sorted(std::begin(kFamilies), std::end(kFamilies), Less));
+
+// Keys that change the model where they are not neutral, and that no row
+// reads. Families that read one say so in kReadBy.
+struct Foreign {
+  std::string_view key;
+  double neutral;  // this number, false and null change nothing
+  bool Family::*read_by = nullptr;
+};
+
+constexpr Foreign kForeign[] = {
+    {"attention_multiplier", 1e300, &Family::multipliers},
+    {"attn_logit_softcapping", 0, &Family::softcaps},
+    {"clip_qkv", 0},
+    {"embedding_multiplier", 1, &Family::multipliers},
+    {"final_logit_softcapping", 0, &Family::softcaps},
+    {"logit_scale", 1},
+    {"logits_scaling", 1, &Family::multipliers},
+    {"no_rope_layers", 1e300, &Family::no_rope_layers},
+    {"num_experts", 0},
+    {"num_local_experts", 0},
+    {"query_pre_attn_scalar", 1e300, &Family::query_scalar},
+    {"quantization_config", 1e300},
+    {"residual_multiplier", 1, &Family::multipliers},
+    {"use_bias", 0, &Family::interleaved},
+    {"use_bidirectional_attention", 0},
+};
+
+Status CheckForeign(const JsonValue& root, const Family& family) {
+  for (const Foreign& row : kForeign) {
+    if (row.read_by && family.*row.read_by) continue;
+    const JsonValue* value = FindField(root, row.key);
+    if (!value || (value->IsBool() && !value->Bool()) ||
+        (value->IsNumber() && value->Double() == row.neutral)) {
+      continue;
+    }
+    return Invalid("%.*s is not supported for %.*s",
+                   static_cast<int>(row.key.size()), row.key.data(),
+                   static_cast<int>(family.hf_class.size()),
+                   family.hf_class.data());
+  }
+  return OkStatus();
+}
+
+Result<double> NumberOr(const JsonValue& root, std::string_view name,
+                        double fallback) {
+  const JsonValue* value = FindField(root, name);
+  if (!value) return fallback;
+  if (!value->IsNumber() || !std::isfinite(value->Double())) {
+    return WrongField(name, value, "number");
+  }
+  return value->Double();
+}
+
+// Above 0: it divides, or is a scale that makes no sense otherwise.
+Result<double> PositiveOr(const JsonValue& root, std::string_view name,
+                          double fallback) {
+  SLM_ASSIGN_OR_RETURN(const double value, NumberOr(root, name, fallback));
+  if (value > 0) return value;
+  return Invalid("%.*s = %g, expected more than 0",
+                 static_cast<int>(name.size()), name.data(), value);
+}
+
+const Family* FindFamily(std::string_view hf_class) {
+  for (const Family& family : kFamilies) {
+    if (family.hf_class == hf_class) return &family;
+  }
+  return nullptr;
+}
+
+Result<const Family*> FamilyOf(const JsonValue& root) {
+  const JsonValue* list = FindField(root, "architectures");
+  if (!list || !list->IsArray() || list->Items().empty() ||
+      !list->Items()[0].IsString()) {
+    return WrongField("architectures", list, "a list with a class name");
+  }
+  const std::string_view hf_class = list->Items()[0].String();
+  if (const Family* family = FindFamily(hf_class)) return family;
+  std::string known;
+  for (const std::string& name : FamilyNames()) {
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  return Invalid("architecture \"%s\" is not supported; supported: %s",
+                 Printable(hf_class).c_str(), known.c_str());
+}
+
+Status ReadActivation(const JsonValue& root, const Family& family,
+                      DecoderSpec* spec) {
+  // The Gemma classes' own key; other files of theirs have both.
+  const JsonValue* value = FindField(root, "hidden_activation");
+  if (!value) value = FindField(root, "hidden_act");
+  std::string_view name = family.activation;
+  if (value) {
+    if (!value->IsString()) return WrongField("hidden_act", value, "string");
+    name = value->String();
+  }
+  static constexpr std::pair<std::string_view, Activation> kNames[] = {
+      {"gelu", Activation::kGelu},
+      {"gelu_fast", Activation::kGeluTanh},
+      {"gelu_new", Activation::kGeluTanh},
+      {"gelu_pytorch_tanh", Activation::kGeluTanh},
+      {"silu", Activation::kSilu},
+      {"swish", Activation::kSilu},
+  };
+  for (const auto& [known, activation] : kNames) {
+    if (name == known) {
+      spec->activation = activation;
+      return OkStatus();
+    }
+  }
+  return Invalid("hidden_act = \"%s\" is not supported",
+                 Printable(name).c_str());
+}
+
+Status ReadBiases(const JsonValue& root, const Family& family,
+                  DecoderSpec* spec) {
+  const bool one_key = family.interleaved;
+  SLM_ASSIGN_OR_RETURN(
+      const bool attention,
+      BoolField(root, one_key ? "use_bias" : "attention_bias", false));
+  SLM_ASSIGN_OR_RETURN(
+      spec->mlp_bias,
+      BoolField(root, one_key ? "use_bias" : "mlp_bias", false));
+  spec->qkv_bias = family.qkv_bias || attention;
+  spec->o_bias = attention && !family.qkv_bias;
+  return OkStatus();
+}
+
+Status ReadScales(const JsonValue& root, const Family& family,
+                  DecoderSpec* spec) {
+  const double head_size = static_cast<double>(spec->head_size);
+  double squared = head_size;
+  if (family.query_scalar) {
+    SLM_ASSIGN_OR_RETURN(squared,
+                         PositiveOr(root, "query_pre_attn_scalar", 256));
+  }
+  spec->attention_scale = 1 / std::sqrt(squared);
+  if (family.gemma) {
+    // transformers rounds this to the type of its activations, here float32.
+    spec->embedding_scale = std::sqrt(static_cast<double>(spec->hidden));
+  }
+  if (family.softcaps) {
+    // Classes differ in what an absent key means: Gemma 2 has caps, Gemma 3
+    // not.
+    const bool gemma2 = family.full_every == 2;
+    const auto cap = [&](const char* key, double absent) -> Result<double> {
+      return NumberOr(root, key, root.Find(key) ? 0 : absent);
+    };
+    SLM_ASSIGN_OR_RETURN(spec->attention_softcap,
+                         cap("attn_logit_softcapping", gemma2 ? 50 : 0));
+    SLM_ASSIGN_OR_RETURN(spec->final_softcap,
+                         cap("final_logit_softcapping", gemma2 ? 30 : 0));
+    if (spec->attention_softcap < 0 || spec->final_softcap < 0) {
+      return Invalid("logit_softcapping below 0");
+    }
+  }
+  if (family.multipliers) {
+    SLM_ASSIGN_OR_RETURN(spec->attention_scale,
+                         NumberOr(root, "attention_multiplier", 1));
+    SLM_ASSIGN_OR_RETURN(spec->embedding_scale,
+                         NumberOr(root, "embedding_multiplier", 1));
+    SLM_ASSIGN_OR_RETURN(spec->residual_scale,
+                         NumberOr(root, "residual_multiplier", 1));
+    SLM_ASSIGN_OR_RETURN(const double divisor,
+                         PositiveOr(root, "logits_scaling", 1));
+    spec->logits_scale = 1 / divisor;
+  }
+  return OkStatus();
+}
+
+// Per layer: does it slide?
+Result<std::vector<bool>> SlidingLayers(const JsonValue& root,
+                                        const Family& family,
+                                        const ModelConfig& config) {
+  const size_t layers = static_cast<size_t>(config.decoder.num_hidden_layers);
+  std::vector<bool> slides(layers, false);
+  const std::vector<std::string>& types = config.decoder.layer_types;
+  if (!types.empty()) {
+    if (types.size() != layers) {
+      return Invalid("layer_types has %zu entries, num_hidden_layers = %zu",
+                     types.size(), layers);
+    }
+    for (size_t i = 0; i < layers; ++i) {
+      slides[i] = types[i] == "sliding_attention";
+      if (!slides[i] && types[i] != "full_attention") {
+        return Invalid("layer_types: \"%s\" is not supported",
+                       Printable(types[i]).c_str());
+      }
+    }
+    return slides;
+  }
+  if (family.full_every > 0) {
+    double every = static_cast<double>(family.full_every);
+    for (const char* key :
+         {"_sliding_window_pattern", "sliding_window_pattern"}) {
+      SLM_ASSIGN_OR_RETURN(every, PositiveOr(root, key, every));
+    }
+    for (size_t i = 0; i < layers; ++i) {
+      slides[i] = (i + 1) % static_cast<size_t>(std::max(1.0, every)) != 0;
+    }
+    return slides;
+  }
+  SLM_ASSIGN_OR_RETURN(const bool use,
+                       BoolField(root, "use_sliding_window", false));
+  if (!use) return slides;
+  if (family.no_rope_layers) return slides;  // decided with the ropes
+  SLM_ASSIGN_OR_RETURN(const double first,
+                       NumberOr(root, "max_window_layers", 28));
+  for (size_t i = 0; i < layers; ++i) {
+    slides[i] = static_cast<double>(i) >= first;
+  }
+  return slides;
+}
+
+Status ReadWindows(const JsonValue& root, const Family& family,
+                   const ModelConfig& config, DecoderSpec* spec) {
+  spec->layers.resize(static_cast<size_t>(config.decoder.num_hidden_layers));
+  const JsonValue* given = root.Find("sliding_window");
+  if (family.windows == Windows::kNone) {
+    if (given && !given->IsNull()) {
+      return Invalid("sliding_window is not supported for %s",
+                     spec->hf_class.c_str());
+    }
+    return OkStatus();
+  }
+  SLM_ASSIGN_OR_RETURN(
+      const double window,
+      NumberOr(root, "sliding_window", given ? 0 : family.sliding_window));
+  if (window < 0 || window > static_cast<double>(kMaxContext) ||
+      window != std::floor(window)) {
+    return Invalid("sliding_window = %g, expected a whole number", window);
+  }
+  std::vector<bool> slides(spec->layers.size(), window > 0);
+  if (family.windows == Windows::kByTypes) {
+    SLM_ASSIGN_OR_RETURN(slides, SlidingLayers(root, family, config));
+  }
+  for (size_t i = 0; i < slides.size(); ++i) {
+    if (!slides[i]) continue;
+    if (window == 0) {
+      return Invalid("layer %zu slides, but sliding_window is null", i);
+    }
+    spec->layers[i].window = static_cast<int64_t>(window);
+    spec->has_windows = true;
+  }
+  return OkStatus();
+}
+
+// transformers 5 keeps theta beside the scaling, for Gemma 3 one object for
+// each layer type.
+struct RopeFields {
+  const JsonValue* scaling = nullptr;
+  double theta = 0;
+};
+
+Result<RopeFields> RopeFieldsOf(const JsonValue& root, const char* layer_type,
+                                double theta) {
+  RopeFields fields;
+  SLM_ASSIGN_OR_RETURN(fields.theta, PositiveOr(root, "rope_theta", theta));
+  fields.scaling = FindField(root, "rope_scaling");
+  const JsonValue* parameters = FindField(root, "rope_parameters");
+  if (!parameters) return fields;
+  if (const JsonValue* own = FindField(*parameters, layer_type)) {
+    parameters = own;
+  }
+  if (!parameters->IsObject()) {
+    return WrongField("rope_parameters", parameters, "object");
+  }
+  SLM_ASSIGN_OR_RETURN(fields.theta,
+                       PositiveOr(*parameters, "rope_theta", fields.theta));
+  if (FindField(*parameters, "rope_type")) fields.scaling = parameters;
+  return fields;
+}
+
+// The rotated part of a head.
+Result<int64_t> RotarySize(const JsonValue& root, const Family& family,
+                           int64_t head_size) {
+  double partial = 1;
+  if (const JsonValue* p = FindField(root, "rope_parameters")) {
+    SLM_ASSIGN_OR_RETURN(partial,
+                         PositiveOr(*p, "partial_rotary_factor", partial));
+  }
+  SLM_ASSIGN_OR_RETURN(partial,
+                       PositiveOr(root, "partial_rotary_factor", partial));
+  if (partial != 1 && !family.fused) {  // Phi-3's class alone rotates a part
+    return Invalid("partial_rotary_factor = %g is not supported for %s",
+                   partial, std::string(family.hf_class).c_str());
+  }
+  const auto size =
+      static_cast<int64_t>(static_cast<double>(head_size) * partial);
+  if (partial > 1 || size < 2 || size % 2 != 0) {
+    return Invalid(
+        "partial_rotary_factor = %g of a head of %lld: the rotary "
+        "size must be even and at least 2",
+        partial, static_cast<long long>(head_size));
+  }
+  return size;
+}
+
+Status ReadRopes(const JsonValue& root, const Family& family,
+                 DecoderSpec* spec) {
+  RopeRequest request;
+  request.context = spec->context;
+  SLM_ASSIGN_OR_RETURN(request.size, RotarySize(root, family, spec->head_size));
+  // Phi-3's class alone has a default.
+  SLM_ASSIGN_OR_RETURN(const double original,
+                       NumberOr(root, "original_max_position_embeddings",
+                                family.fused ? 4096 : 0));
+  request.original_context = static_cast<int64_t>(
+      std::clamp(original, 0.0, static_cast<double>(kMaxContext)));
+  SLM_ASSIGN_OR_RETURN(RopeFields fields,
+                       RopeFieldsOf(root, "full_attention", family.theta));
+  request.scaling = fields.scaling;
+  request.theta = fields.theta;
+  SLM_ASSIGN_OR_RETURN(Rope rope, ReadRope(request));
+  if (!rope.note.empty()) spec->notes.push_back(rope.note);
+  spec->ropes.push_back(std::move(rope));
+  spec->rope_names = {""};
+  if (!family.local_rope) return OkStatus();
+  // Gemma 3: scaling is for the global layers alone.
+  SLM_ASSIGN_OR_RETURN(const double local,
+                       PositiveOr(root, "rope_local_base_freq", 10000));
+  fields = {};
+  if (const JsonValue* p = FindField(root, "rope_parameters");
+      p && FindField(*p, "sliding_attention")) {
+    SLM_ASSIGN_OR_RETURN(fields,
+                         RopeFieldsOf(root, "sliding_attention", local));
+  } else {
+    fields.theta = local;
+  }
+  request.scaling = fields.scaling;
+  request.theta = fields.theta;
+  SLM_ASSIGN_OR_RETURN(rope, ReadRope(request));
+  spec->ropes.push_back(std::move(rope));
+  spec->rope_names = {"_global", "_local"};
+  for (LayerSpec& layer : spec->layers) layer.rope = layer.window > 0 ? 1 : 0;
+  return OkStatus();
+}
+
+// SmolLM3: 1 has a rope, 0 has none.
+Status ReadNoRopeLayers(const JsonValue& root, const ModelConfig& config,
+                        DecoderSpec* spec) {
+  const JsonValue* list = FindField(root, "no_rope_layers");
+  SLM_ASSIGN_OR_RETURN(const double interval,
+                       PositiveOr(root, "no_rope_layer_interval", 4));
+  if (list &&
+      (!list->IsArray() || list->Items().size() != spec->layers.size())) {
+    return Invalid("no_rope_layers: expected a list of %zu entries",
+                   spec->layers.size());
+  }
+  SLM_ASSIGN_OR_RETURN(const bool use,
+                       BoolField(root, "use_sliding_window", false));
+  SLM_ASSIGN_OR_RETURN(const double window,
+                       NumberOr(root, "sliding_window", 0));
+  for (size_t i = 0; i < spec->layers.size(); ++i) {
+    bool rope = (i + 1) % static_cast<size_t>(std::max(1.0, interval)) != 0;
+    if (list) {
+      const JsonValue& item = list->Items()[i];
+      if (!item.IsInt() && !item.IsBool()) {
+        return WrongField("no_rope_layers", &item, "integers");
+      }
+      rope = item.IsBool() ? item.Bool() : item.Int() != 0;
+    }
+    if (rope) continue;
+    spec->layers[i].rope = -1;
+    if (use && window > 0 && config.decoder.layer_types.empty()) {
+      spec->layers[i].window = static_cast<int64_t>(window);
+      spec->has_windows = true;
+    }
+  }
+  return OkStatus();
+}
+
+Status ReadSizes(const JsonValue& root, const ModelConfig& config,
+                 DecoderSpec* spec) {
+  const DecoderConfig& decoder = config.decoder;
+  spec->hidden = decoder.hidden_size;
+  spec->heads = decoder.num_attention_heads;
+  spec->kv_heads = decoder.num_key_value_heads;
+  spec->head_size = decoder.head_size;
+  spec->vocab = config.vocab_size;
+  spec->context = config.context_length;
+  SLM_ASSIGN_OR_RETURN(spec->ffn,
+                       CountField(root, "intermediate_size", kMaxHidden * 16));
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"hidden_size", spec->hidden},
+      {"intermediate_size", spec->ffn},
+      {"num_attention_heads", spec->heads},
+      {"num_key_value_heads", spec->kv_heads},
+      {"head_dim", spec->head_size},
+      {"num_hidden_layers", decoder.num_hidden_layers},
+  };
+  for (const auto& [name, size] : sizes) {
+    if (size < 1) return Invalid("%s is missing or 0", name);
+  }
+  if (spec->heads % spec->kv_heads != 0) {
+    return Invalid(
+        "num_attention_heads = %lld is no multiple of "
+        "num_key_value_heads = %lld",
+        static_cast<long long>(spec->heads),
+        static_cast<long long>(spec->kv_heads));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+std::vector<std::string> FamilyNames() {
+  std::vector<std::string> names;
+  for (const Family& family : kFamilies) names.emplace_back(family.hf_class);
+  return names;
+}
+
+Result<DecoderSpec> ReadDecoderSpec(const JsonValue& root,
+                                    const ModelConfig& config) {
+  SLM_ASSIGN_OR_RETURN(const Family* family, FamilyOf(root));
+  SLM_RETURN_IF_ERROR(CheckForeign(root, *family));
+  DecoderSpec spec;
+  spec.hf_class = family->hf_class;
+  spec.type = family->type;
+  spec.norms = family->norms;
+  spec.qk_norm = family->qk_norm;
+  spec.norm_plus_one = family->gemma;
+  spec.fused_qkv = spec.fused_gate_up = family->fused;
+  spec.rope_interleaved = family->interleaved;
+  SLM_RETURN_IF_ERROR(ReadSizes(root, config, &spec));
+  SLM_ASSIGN_OR_RETURN(const double epsilon,
+                       PositiveOr(root, "rms_norm_eps", family->epsilon));
+  spec.epsilon = static_cast<float>(epsilon);
+  SLM_ASSIGN_OR_RETURN(spec.tied,
+                       BoolField(root, "tie_word_embeddings", family->tied));
+  SLM_RETURN_IF_ERROR(ReadActivation(root, *family, &spec));
+  SLM_RETURN_IF_ERROR(ReadBiases(root, *family, &spec));
+  SLM_RETURN_IF_ERROR(ReadScales(root, *family, &spec));
+  SLM_RETURN_IF_ERROR(ReadWindows(root, *family, config, &spec));
+  SLM_RETURN_IF_ERROR(ReadRopes(root, *family, &spec));
+  if (family->no_rope_layers) {
+    SLM_RETURN_IF_ERROR(ReadNoRopeLayers(root, config, &spec));
+  }
+  spec.window_attribute = family->windows == Windows::kNone || spec.has_windows;
+  return spec;
+}
+
+}  // namespace slm::convert

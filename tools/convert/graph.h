@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// A DecoderSpec into the graph of ONNX Runtime GenAI's model builder, and the
+// list of the weights that belong into it. Node, initializer, input and output
+// names are the builder's: downstream scripts know them.
+#ifndef SLM_TOOLS_CONVERT_GRAPH_H_
+#define SLM_TOOLS_CONVERT_GRAPH_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "loader/onnx_writer.h"
+#include "quant/quantize.h"
+#include "tools/convert/decoder_spec.h"
+
+namespace slm::convert {
+
+enum class Precision { kInt4, kInt8, kFp16, kFp32 };
+
+struct GraphOptions {
+  Precision precision = Precision::kInt4;
+  QuantizeOptions quantize;    // of int4 and int8
+  int64_t accuracy_level = 4;  // of MatMulNBits; 0: attribute left out
+
+  bool share_embeddings = true;  // of tied models
+
+  bool quantized() const {
+    return precision == Precision::kInt4 || precision == Precision::kInt8;
+  }
+  // Type of activations, norms and tables.
+  DType io() const {
+    return precision == Precision::kFp16 ? DType::kF16 : DType::kF32;
+  }
+};
+
+// Rows [first, first + count) of a source tensor of `rows` rows in all; count 0
+// is a whole vector.
+struct SourceRows {
+  std::string tensor;
+  int64_t rows = 0;
+  int64_t first = 0, count = 0;
+};
+
+enum class WeightKind {
+  kVector,     // norms and biases
+  kTable,      // [n, k] as it stands: an embedding
+  kMatrix,     // [k, n], the transpose of the source
+  kQuantized,  // codes, scales and zero points of [n, k]
+  kRopeCos,
+  kRopeSin,
+};
+
+// One weight of the graph: source rows on top of each other.
+struct Weight {
+  WeightKind kind = WeightKind::kVector;
+  std::string name;  // of kQuantized: what the three names begin with
+  std::vector<SourceRows> sources;
+  int64_t n = 0, k = 0;  // rows and columns; of vectors n values
+  float add = 0;         // to every value
+  int rope = 0;          // of tables: index into the spec's
+};
+
+struct DecoderGraph {
+  OnnxGraph graph;  // without initializers
+  std::vector<Weight> weights;
+  std::vector<std::string> notes;
+};
+
+DecoderGraph MakeDecoderGraph(const DecoderSpec& spec,
+                              const GraphOptions& options);
+
+// Initializer names of a quantised weight, as each algorithm's tool has them.
+struct QuantizedNames {
+  std::string codes, scales, zero_points;
+};
+QuantizedNames NamesOf(const std::string& weight,
+                       const QuantizeOptions& options);
+
+}  // namespace slm::convert
+
+#endif  // SLM_TOOLS_CONVERT_GRAPH_H_

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// slm-convert: a Hugging Face folder into a model folder.
+#include <cstdio>
+
+#include "runtime/core/cpu.h"
+#include "runtime/core/file_output.h"
+#include "runtime/core/memory.h"
+#include "slm/slm.h"
+#include "tools/convert/convert.h"
+#include "tools/convert/options.h"
+
+namespace slm::convert {
+namespace {
+
+void Print(const Summary& summary, const Options& options) {
+  for (const std::string& note : summary.notes) {
+    std::fprintf(stderr, "slm-convert: note: %s\n", note.c_str());
+  }
+  if (options.quiet) return;
+  const auto mega = [](uint64_t bytes) {
+    return static_cast<double>(bytes) / 1e6;
+  };
+  std::fprintf(stderr,
+               "slm-convert: %s%s: %.2f bits/weight, %.1f MB of weights "
+               "(source %.1f MB, fp16 %.1f MB), %.1f s, peak memory %.0f MB\n",
+               options.dry_run ? "would write " : "", options.output.c_str(),
+               summary.BitsPerWeight(), mega(summary.output_bytes),
+               mega(summary.source_bytes), mega(2 * summary.weights),
+               summary.seconds, mega(GetProcessMemory().peak));
+}
+
+int Main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  HoldSignals();
+  const Result<Options> options = ParseOptions(args);
+  Status status = options.status();
+  if (options.ok()) {
+    if (options->action == Action::kHelp) {
+      std::printf("%s", Help().c_str());
+      return 0;
+    }
+    if (options->action == Action::kVersion) {
+      std::printf("slm-convert %s\n", slm_version());
+      return 0;
+    }
+    status = InitTargets();
+    if (status.ok()) {
+      const LogSink log = [](LogLevel level, std::string_view message) {
+        if (level > LogLevel::kWarn) return;
+        std::fprintf(stderr, "slm-convert: warning: %.*s\n",
+                     static_cast<int>(message.size()), message.data());
+      };
+      const Result<Summary> summary = Convert(*options, log);
+      if (summary.ok()) {
+        Print(*summary, *options);
+        return 0;
+      }
+      status = summary.status();
+    }
+  }
+  std::fprintf(stderr, "slm-convert: error: %s\n", status.message().c_str());
+  if (const int signal = HeldSignal()) return 128 + signal;
+  return static_cast<int>(status.kind());
+}
+
+}  // namespace
+}  // namespace slm::convert
+
+int main(int argc, char** argv) { return slm::convert::Main(argc, argv); }

@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: MIT
+#include "tools/convert/olive.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "loader/fields.h"
+#include "loader/json_fields.h"
+
+namespace slm::convert {
+namespace {
+
+enum class Takes { kNothing, kOne, kMany };
+
+enum class Use {
+  kSet,     // handled by name
+  kIgnore,  // means nothing here: a note
+  kSilent,  // means nothing and nobody expects it to
+  kRefuse,  // would change the result
+};
+
+struct Flag {
+  std::string_view name;  // long, without dashes
+  char letter;            // 0: none
+  Takes takes;
+  Use use;
+};
+
+constexpr Flag kAutoOpt[] = {
+    {"model_name_or_path", 'm', Takes::kOne, Use::kSet},
+    {"output_path", 'o', Takes::kOne, Use::kSet},
+    {"adapter_path", 'a', Takes::kOne, Use::kSet},
+    {"precision", 0, Takes::kOne, Use::kSet},
+    {"device", 0, Takes::kOne, Use::kSet},
+    {"provider", 0, Takes::kOne, Use::kSet},
+    {"dry_run", 0, Takes::kNothing, Use::kSet},
+    {"task", 't', Takes::kOne, Use::kSet},
+    {"use_model_builder", 0, Takes::kNothing, Use::kSilent},
+    {"use_ort_genai", 0, Takes::kNothing, Use::kSilent},
+    {"log_level", 0, Takes::kOne, Use::kSilent},
+    {"disable_telemetry", 0, Takes::kNothing, Use::kSilent},
+    {"trust_remote_code", 0, Takes::kNothing, Use::kIgnore},
+    {"use_dynamo_exporter", 0, Takes::kNothing, Use::kIgnore},
+    {"save_config_file", 0, Takes::kNothing, Use::kIgnore},
+    {"data_name", 'd', Takes::kOne, Use::kIgnore},
+    {"split", 0, Takes::kOne, Use::kIgnore},
+    {"subset", 0, Takes::kOne, Use::kIgnore},
+    {"input_cols", 0, Takes::kMany, Use::kIgnore},
+    {"batch_size", 0, Takes::kOne, Use::kIgnore},
+    {"memory", 0, Takes::kOne, Use::kIgnore},
+    {"account_name", 0, Takes::kOne, Use::kIgnore},
+    {"container_name", 0, Takes::kOne, Use::kIgnore},
+    {"model_script", 0, Takes::kOne, Use::kRefuse},
+    {"script_dir", 0, Takes::kOne, Use::kRefuse},
+    {"use_qdq_encoding", 0, Takes::kNothing, Use::kRefuse},
+    {"num-splits", 0, Takes::kOne, Use::kRefuse},
+    {"cost-model", 0, Takes::kOne, Use::kRefuse},
+    {"mixed-precision-overrides-config", 0, Takes::kMany, Use::kRefuse},
+    {"dynamic-to-fixed-shape-dim-param", 0, Takes::kMany, Use::kRefuse},
+    {"dynamic-to-fixed-shape-dim-value", 0, Takes::kMany, Use::kRefuse},
+    {"test", 0, Takes::kNothing, Use::kRefuse},
+    {"test_metrics", 0, Takes::kOne, Use::kRefuse},
+    {"test_llama_path", 0, Takes::kOne, Use::kRefuse},
+    {"force", 0, Takes::kNothing, Use::kSet},  // ours
+};
+
+constexpr Flag kRun[] = {
+    {"config", 0, Takes::kOne, Use::kSet},
+    {"run-config", 0, Takes::kOne, Use::kSet},
+    {"model_name_or_path", 'm', Takes::kOne, Use::kSet},
+    {"output_path", 'o', Takes::kOne, Use::kSet},
+    {"adapter_path", 'a', Takes::kOne, Use::kSet},
+    {"task", 't', Takes::kOne, Use::kSet},
+    {"tempdir", 0, Takes::kOne, Use::kIgnore},
+    {"log_level", 0, Takes::kOne, Use::kSilent},
+    {"list_required_packages", 0, Takes::kNothing, Use::kRefuse},
+    {"package-config", 0, Takes::kOne, Use::kRefuse},
+    {"force", 0, Takes::kNothing, Use::kSet},
+};
+
+constexpr Flag kBuilder[] = {
+    {"model_name", 'm', Takes::kOne, Use::kSet},
+    {"input", 'i', Takes::kOne, Use::kSet},
+    {"output", 'o', Takes::kOne, Use::kSet},
+    {"precision", 'p', Takes::kOne, Use::kSet},
+    {"execution_provider", 'e', Takes::kOne, Use::kSet},
+    {"extra_options", 0, Takes::kMany, Use::kSet},
+    {"cache_dir", 'c', Takes::kOne, Use::kSilent},
+    {"force", 0, Takes::kNothing, Use::kSet},
+};
+
+struct Argument {
+  std::string_view name;
+  std::vector<std::string> values;
+
+  const std::string& value() const { return values.front(); }
+};
+
+// The flag of that name or of a beginning that no other has, as argparse.
+Result<const Flag*> FindFlag(std::span<const Flag> flags,
+                             std::string_view name) {
+  const Flag* found = nullptr;
+  for (const Flag& flag : flags) {
+    if (flag.name == name) return &flag;
+    if (flag.name.substr(0, name.size()) != name) continue;
+    if (found) {
+      return Usage("--%s may be --%s or --%s", Printable(name).c_str(),
+                   std::string(found->name).c_str(),
+                   std::string(flag.name).c_str());
+    }
+    found = &flag;
+  }
+  if (found && !name.empty()) return found;
+  return Usage("unknown flag --%s; see slm-convert --help",
+               Printable(name).c_str());
+}
+
+Result<const Flag*> FindLetter(std::span<const Flag> flags, char letter) {
+  for (const Flag& flag : flags) {
+    if (flag.letter == letter) return &flag;
+  }
+  return Usage("unknown flag -%s; see slm-convert --help",
+               Printable(std::string_view(&letter, 1)).c_str());
+}
+
+bool IsFlag(const std::string& text) {
+  return text.size() > 1 && text[0] == '-';
+}
+
+Result<std::vector<Argument>> Split(std::span<const Flag> flags,
+                                    std::span<const std::string> args,
+                                    std::vector<std::string>* notes) {
+  std::vector<Argument> out;
+  for (size_t i = 0; i < args.size();) {
+    std::string_view text = args[i++];
+    if (!IsFlag(args[i - 1])) {
+      return Usage("\"%s\" is no flag", Printable(text).c_str());
+    }
+    std::optional<std::string> inline_value;
+    const Flag* flag = nullptr;
+    if (text.substr(0, 2) == "--") {
+      const size_t equals = text.find('=');
+      if (equals != std::string_view::npos) {
+        inline_value = std::string(text.substr(equals + 1));
+        text = text.substr(0, equals);
+      }
+      SLM_ASSIGN_OR_RETURN(flag, FindFlag(flags, text.substr(2)));
+    } else {
+      SLM_ASSIGN_OR_RETURN(flag, FindLetter(flags, text[1]));
+      if (text.size() > 2) inline_value = std::string(text.substr(2));
+    }
+    const std::string name(flag->name);
+    Argument argument{flag->name, {}};
+    if (inline_value) argument.values.push_back(*inline_value);
+    while (i < args.size() && !IsFlag(args[i]) &&
+           (flag->takes == Takes::kMany ||
+            (flag->takes == Takes::kOne && argument.values.empty()))) {
+      argument.values.push_back(args[i++]);
+    }
+    if (argument.values.empty() != (flag->takes == Takes::kNothing)) {
+      return Usage("--%s takes %s value", name.c_str(),
+                   flag->takes == Takes::kNothing ? "no" : "a");
+    }
+    if (flag->use == Use::kRefuse) {
+      return Usage("--%s is not supported", name.c_str());
+    }
+    if (flag->use == Use::kIgnore) {
+      notes->push_back("--" + name + " means nothing here");
+    }
+    if (flag->use == Use::kSet) out.push_back(std::move(argument));
+  }
+  return out;
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return lower;
+}
+
+Status SetPrecision(const std::string& text, GraphOptions* graph) {
+  struct Row {
+    const char* name;
+    Precision precision;
+    bool symmetric;
+  };
+  static constexpr Row kRows[] = {
+      {"fp16", Precision::kFp16, true},   {"fp32", Precision::kFp32, true},
+      {"int4", Precision::kInt4, true},   {"int8", Precision::kInt8, true},
+      {"uint4", Precision::kInt4, false}, {"uint8", Precision::kInt8, false},
+  };
+  for (const Row& row : kRows) {
+    if (text != row.name) continue;
+    graph->precision = row.precision;
+    graph->quantize.bits = row.precision == Precision::kInt8 ? 8 : 4;
+    graph->quantize.symmetric = row.symmetric;
+    return OkStatus();
+  }
+  return Usage(
+      "precision \"%s\" is not supported: int4, int8, uint4, uint8, "
+      "fp16, fp32",
+      Printable(text).c_str());
+}
+
+// "cpu", "CPUExecutionProvider".
+Status CheckProvider(std::string_view what, const std::string& text) {
+  const std::string lower = Lower(text);
+  if (lower == "cpu" || lower == "cpuexecutionprovider") return OkStatus();
+  return Usage("%s \"%s\" is not supported: CPU is", std::string(what).c_str(),
+               Printable(text).c_str());
+}
+
+Status CheckTask(const std::string& task) {
+  if (task == "text-generation" || task == "text-generation-with-past") {
+    return OkStatus();
+  }
+  return Usage("task \"%s\" is not supported: text-generation is",
+               Printable(task).c_str());
+}
+
+Result<bool> BooleanOf(const std::string& key, const std::string& text) {
+  const std::string lower = Lower(text);
+  if (lower == "true" || lower == "1") return true;
+  if (lower == "false" || lower == "0") return false;
+  return Usage("%s = \"%s\", expected true or false", key.c_str(),
+               Printable(text).c_str());
+}
+
+Result<int64_t> NumberOf(const std::string& key, const std::string& text) {
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error == std::errc() && stop == end && !text.empty()) return value;
+  return Usage("%s = \"%s\", expected a whole number", key.c_str(),
+               Printable(text).c_str());
+}
+
+Status SetBlockSize(const std::string& key, const std::string& text,
+                    GraphOptions* graph) {
+  SLM_ASSIGN_OR_RETURN(const int64_t size, NumberOf(key, text));
+  for (const int64_t known : {16, 32, 64, 128, 256}) {
+    if (size != known) continue;
+    graph->quantize.block_size = static_cast<size_t>(size);
+    return OkStatus();
+  }
+  return Usage("%s = %lld, supported: 16, 32, 64, 128, 256", key.c_str(),
+               static_cast<long long>(size));
+}
+
+// One of the builder's extra_options, under its new or its int4_ name.
+Status SetBuilderOption(const std::string& given, const std::string& value,
+                        Options* o) {
+  GraphOptions* graph = &o->graph;
+  std::string key = given;
+  if (key.rfind("int4_", 0) == 0) key = key.substr(5);
+  if (key == "block_size") return SetBlockSize(given, value, graph);
+  if (key == "accuracy_level") {
+    SLM_ASSIGN_OR_RETURN(graph->accuracy_level, NumberOf(given, value));
+    if (graph->accuracy_level >= 0 && graph->accuracy_level <= 4) {
+      return OkStatus();
+    }
+    return Usage("%s = %s, supported: 0..4", given.c_str(), value.c_str());
+  }
+  if (key == "is_symmetric") {
+    SLM_ASSIGN_OR_RETURN(graph->quantize.symmetric, BooleanOf(given, value));
+    return OkStatus();
+  }
+  if (key == "algo_config" && (value == "default" || value == "rtn")) {
+    graph->quantize.algorithm =
+        value == "rtn" ? QuantAlgorithm::kRtn : QuantAlgorithm::kDefault;
+    return OkStatus();
+  }
+  if (key == "shared_embeddings") {
+    SLM_ASSIGN_OR_RETURN(graph->share_embeddings, BooleanOf(given, value));
+    return OkStatus();
+  }
+  if (key == "adapter_path") {
+    o->adapters.push_back({value, 1});
+    return OkStatus();
+  }
+  if (key == "hf_token" || key == "hf_remote") return OkStatus();
+  // Whatever is off by default may be said to be off.
+  const bool off = Lower(value) == "false" || value == "0";
+  const bool usual = (key == "filename" && value == "model.onnx") ||
+                     (key == "op_types_to_quantize" && value == "MatMul");
+  if (off || usual) return OkStatus();
+  return Usage("%s = \"%s\" is not supported", Printable(given).c_str(),
+               Printable(value).c_str());
+}
+
+Result<Options> ParseAutoOpt(std::span<const std::string> args) {
+  Options o;
+  o.output = "auto-opt-output";
+  SLM_RETURN_IF_ERROR(SetPrecision("fp32", &o.graph));  // Olive's default
+  SLM_ASSIGN_OR_RETURN(const auto arguments, Split(kAutoOpt, args, &o.notes));
+  for (const Argument& a : arguments) {
+    if (a.name == "model_name_or_path") o.source = a.value();
+    if (a.name == "output_path") o.output = a.value();
+    if (a.name == "adapter_path") o.adapters.push_back({a.value(), 1});
+    if (a.name == "dry_run") o.dry_run = true;
+    if (a.name == "force") o.force = true;
+    if (a.name == "task") SLM_RETURN_IF_ERROR(CheckTask(a.value()));
+    if (a.name == "precision") {
+      SLM_RETURN_IF_ERROR(SetPrecision(a.value(), &o.graph));
+    }
+    if (a.name == "device" || a.name == "provider") {
+      SLM_RETURN_IF_ERROR(CheckProvider(a.name, a.value()));
+    }
+  }
+  if (o.source.empty()) return Usage("--model_name_or_path is missing");
+  return o;
+}
+
+Result<Options> ParseBuilder(std::span<const std::string> args) {
+  Options o;
+  bool precision = false;
+  SLM_ASSIGN_OR_RETURN(const auto arguments, Split(kBuilder, args, &o.notes));
+  for (const Argument& a : arguments) {
+    // A name of the hub, where a local folder is not given as well.
+    if (a.name == "model_name" && o.source.empty()) o.source = a.value();
+    if (a.name == "input") o.source = a.value();
+    if (a.name == "output") o.output = a.value();
+    if (a.name == "force") o.force = true;
+    if (a.name == "precision") {
+      SLM_RETURN_IF_ERROR(SetPrecision(a.value(), &o.graph));
+      precision = true;
+    }
+    if (a.name == "execution_provider") {
+      SLM_RETURN_IF_ERROR(CheckProvider(a.name, a.value()));
+    }
+  }
+  for (const Argument& a : arguments) {
+    if (a.name != "extra_options") continue;
+    for (const std::string& option : a.values) {
+      const size_t equals = option.find('=');
+      if (equals == std::string::npos) {
+        return Usage("--extra_options \"%s\": expected key=value",
+                     Printable(option).c_str());
+      }
+      SLM_RETURN_IF_ERROR(SetBuilderOption(option.substr(0, equals),
+                                           option.substr(equals + 1), &o));
+    }
+  }
+  if (o.source.empty()) return Usage("-i FOLDER is missing");
+  if (o.output.empty()) return Usage("-o FOLDER is missing");
+  if (!precision) return Usage("-p is missing");
+  return o;
+}
+
+// {"type": T, "config": {...}} or {"type": T, ...}.
+const JsonValue& ConfigOf(const JsonValue& object) {
+  const JsonValue* inner = FindField(object, "config");
+  return inner && inner->IsObject() ? *inner : object;
+}
+
+// A scalar as a command line would have it.
+std::string TextOf(const JsonValue& value) {
+  if (value.IsString()) return std::string(value.String());
+  if (value.IsBool()) return value.Bool() ? "true" : "false";
+  return ShowJson(value);
+}
+
+Status ReadInputModel(const JsonValue& root, Options* o) {
+  SLM_ASSIGN_OR_RETURN(const JsonValue* model,
+                       ObjectField(root, "input_model"));
+  SLM_ASSIGN_OR_RETURN(const std::string_view type,
+                       StringField(*model, "type"));
+  if (Lower(type) != "hfmodel") {
+    return Usage("input_model.type = \"%s\" is not supported: HfModel is",
+                 Printable(type).c_str());
+  }
+  for (const JsonMember& member : ConfigOf(*model).Members()) {
+    const std::string key(member.key);
+    if (member.value.IsNull()) continue;
+    if (key == "model_path") {
+      o->source = TextOf(member.value);
+    } else if (key == "adapter_path") {
+      o->adapters.push_back({TextOf(member.value), 1});
+    } else if (key == "task") {
+      SLM_RETURN_IF_ERROR(CheckTask(TextOf(member.value)));
+    } else if (key == "load_kwargs" || key == "model_attributes") {
+      o->notes.push_back("input_model." + key + " means nothing here");
+    } else if (key != "type") {
+      return Usage("input_model.%s is not supported", Printable(key).c_str());
+    }
+  }
+  return OkStatus();
+}
+
+// Every accelerator and provider that the file names.
+Status CheckSystems(const JsonValue& root) {
+  const JsonValue* systems = FindField(root, "systems");
+  if (!systems) return OkStatus();
+  if (!systems->IsObject()) return WrongField("systems", systems, "object");
+  for (const JsonMember& system : systems->Members()) {
+    if (!system.value.IsObject()) {
+      return WrongField(system.key, &system.value, "object");
+    }
+    const JsonValue* list = FindField(ConfigOf(system.value), "accelerators");
+    if (!list || !list->IsArray()) continue;
+    for (const JsonValue& accelerator : list->Items()) {
+      if (const JsonValue* device = FindField(accelerator, "device")) {
+        SLM_RETURN_IF_ERROR(CheckProvider("device", TextOf(*device)));
+      }
+      const JsonValue* providers =
+          FindField(accelerator, "execution_providers");
+      if (!providers || !providers->IsArray()) continue;
+      for (const JsonValue& provider : providers->Items()) {
+        SLM_RETURN_IF_ERROR(CheckProvider("provider", TextOf(provider)));
+      }
+    }
+  }
+  return OkStatus();
+}
+
+// Olive drops this key with a warning that is easily overlooked, and quantises
+// in its default blocks of 32 without zero points.
+Status ReadQuantizationConfig(const JsonValue& object, Options* o) {
+  if (!object.IsObject()) {
+    return WrongField("quantization_config", &object, "object");
+  }
+  for (const JsonMember& member : object.Members()) {
+    SLM_RETURN_IF_ERROR(
+        SetBuilderOption(std::string(member.key), TextOf(member.value), o));
+  }
+  o->notes.push_back("quantization_config is honoured (Olive ignores it)");
+  return OkStatus();
+}
+
+Status ReadModelBuilder(const JsonValue& pass, Options* o) {
+  const JsonValue& config = ConfigOf(pass);
+  const JsonValue* precision = FindField(config, "precision");
+  if (!precision || !precision->IsString()) {
+    return WrongField("ModelBuilder: precision", precision, "string");
+  }
+  SLM_RETURN_IF_ERROR(
+      SetPrecision(std::string(precision->String()), &o->graph));
+  for (const JsonMember& member : config.Members()) {
+    const std::string key(member.key);
+    if (key == "precision" || key == "type" || member.value.IsNull()) continue;
+    if (key == "quantization_config") {
+      SLM_RETURN_IF_ERROR(ReadQuantizationConfig(member.value, o));
+    } else if (key == "extra_options") {
+      if (!member.value.IsObject()) {
+        return WrongField("extra_options", &member.value, "object");
+      }
+      for (const JsonMember& option : member.value.Members()) {
+        SLM_RETURN_IF_ERROR(
+            SetBuilderOption(std::string(option.key), TextOf(option.value), o));
+      }
+    } else {
+      SLM_RETURN_IF_ERROR(SetBuilderOption(key, TextOf(member.value), o));
+    }
+  }
+  return OkStatus();
+}
+
+Status ReadPasses(const JsonValue& root, Options* o) {
+  SLM_ASSIGN_OR_RETURN(const JsonValue* passes, ObjectField(root, "passes"));
+  if (passes->Members().size() != 1) {
+    return Usage("%zu passes, supported: one ModelBuilder",
+                 passes->Members().size());
+  }
+  const JsonValue* pass = &passes->Members()[0].value;
+  if (pass->IsArray() && pass->Items().size() == 1) pass = &pass->Items()[0];
+  if (!pass->IsObject()) return WrongField("passes", pass, "an object");
+  SLM_ASSIGN_OR_RETURN(const std::string_view type, StringField(*pass, "type"));
+  if (Lower(type) != "modelbuilder") {
+    return Usage("pass \"%s\" is not supported: ModelBuilder is",
+                 Printable(type).c_str());
+  }
+  return ReadModelBuilder(*pass, o);
+}
+
+// Keys of Olive's engine that say where and how loudly it works; unknown ones
+// are errors there, too.
+bool IsEngineKey(std::string_view key) {
+  static constexpr std::string_view kKeys[] = {"cache_config",
+                                               "cache_dir",
+                                               "clean_cache",
+                                               "clean_evaluation_cache",
+                                               "data_configs",
+                                               "enable_shared_cache",
+                                               "engine",
+                                               "evaluate_input_model",
+                                               "host",
+                                               "log_severity_level",
+                                               "log_to_file",
+                                               "max_concurrent_builds",
+                                               "no_artifacts",
+                                               "ort_log_severity_level",
+                                               "ort_py_log_severity_level",
+                                               "plot_pareto_frontier",
+                                               "target",
+                                               "workflow_id"};
+  return std::find(std::begin(kKeys), std::end(kKeys), key) != std::end(kKeys);
+}
+
+Status ReadRunConfig(const JsonValue& root, Options* o) {
+  for (const JsonMember& member : root.Members()) {
+    const std::string_view key = member.key;
+    if (key == "input_model" || key == "passes" || key == "systems" ||
+        key == "output_dir" || IsEngineKey(key) || member.value.IsNull()) {
+      continue;
+    }
+    return Usage("\"%s\" is not supported", Printable(key).c_str());
+  }
+  SLM_RETURN_IF_ERROR(ReadInputModel(root, o));
+  SLM_RETURN_IF_ERROR(CheckSystems(root));
+  SLM_RETURN_IF_ERROR(ReadPasses(root, o));
+  const JsonValue* engine = FindField(root, "engine");
+  for (const JsonValue* from : {engine, &root}) {
+    const JsonValue* output = from ? FindField(*from, "output_dir") : nullptr;
+    if (output) o->output = TextOf(*output);
+  }
+  return OkStatus();
+}
+
+Result<Options> ParseRun(std::span<const std::string> args) {
+  Options o;
+  SLM_ASSIGN_OR_RETURN(const auto arguments, Split(kRun, args, &o.notes));
+  std::string file;
+  for (const Argument& a : arguments) {
+    if (a.name == "config" || a.name == "run-config") file = a.value();
+  }
+  if (file.empty()) return Usage("--config FILE is missing");
+  SLM_ASSIGN_OR_RETURN(const JsonDocument document, LoadJsonObject(file));
+  const Status status = ReadRunConfig(document.root(), &o);
+  if (!status.ok()) return status.In(Printable(file, 400));
+  for (const Argument& a : arguments) {
+    if (a.name == "model_name_or_path") o.source = a.value();
+    if (a.name == "output_path") o.output = a.value();
+    if (a.name == "adapter_path") o.adapters = {{a.value(), 1}};
+    if (a.name == "task") SLM_RETURN_IF_ERROR(CheckTask(a.value()));
+    if (a.name == "force") o.force = true;
+  }
+  if (o.source.empty()) return Usage("input_model.model_path is missing");
+  if (o.output.empty()) return Usage("output_dir is missing");
+  return o;
+}
+
+}  // namespace
+
+bool IsForeignCommand(std::span<const std::string> args) {
+  if (args.empty()) return false;
+  if (args[0] == "auto-opt" || args[0] == "run") return true;
+  for (const std::string& arg : args) {
+    const std::string name = arg.substr(0, arg.find('='));
+    for (const char* flag :
+         {"-i", "-o", "-e", "-m", "--input", "--output", "--model_name",
+          "--execution_provider", "--extra_options"}) {
+      if (name == flag) return true;
+    }
+  }
+  return false;
+}
+
+Result<Options> ParseForeignCommand(std::span<const std::string> args) {
+  if (args[0] == "auto-opt") return ParseAutoOpt(args.subspan(1));
+  if (args[0] == "run") return ParseRun(args.subspan(1));
+  return ParseBuilder(args);
+}
+
+}  // namespace slm::convert

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#include "tools/convert/options.h"
+
+#include <charconv>
+#include <cmath>
+#include <exception>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tools/convert/families.h"
+#include "tools/convert/olive.h"
+
+#define CXXOPTS_NO_REGEX  // its own parser does, without the size of std::regex
+#define CXXOPTS_VECTOR_DELIMITER '\0'  // paths may have commas
+#include "cxxopts.hpp"
+
+namespace slm::convert {
+namespace {
+
+constexpr size_t kMostThreads = 1024;
+
+struct Flag {
+  const char* names;
+  const char* value;
+  const char* help;
+};
+
+constexpr Flag kFlags[] = {
+    {"p,precision", "int4|int8|fp16|fp32", "weights of the matrices (int4)"},
+    {"b,block-size", "16|32|64|128|256", "weights that share a scale (32)"},
+    {"symmetric", "", "no zero points (this is the default)"},
+    {"asymmetric", "", "a zero point for each block"},
+    {"a,algorithm", "search|default|rtn", "how scales are chosen (search)"},
+    {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
+    {"adapter", "DIR[:SCALE]", "a PEFT LoRA to merge; may come several times"},
+    {"no-shared-embeddings", "", "tied models: a float32 embedding of its own"},
+    {"name", "NAME", "of the model (the output folder's)"},
+    {"t,threads", "N|auto", "threads (auto: all cores)"},
+    {"force", "", "replace the output folder"},
+    {"dry-run", "", "check everything and print sizes, write nothing"},
+    {"q,quiet", "", "no progress, no summary"},
+    {"version", "", "version"},
+    {"h,help", "", "this text"},
+};
+
+cxxopts::Options MakeParser() {
+  cxxopts::Options parser(
+      "slm-convert",
+      "A Hugging Face folder (safetensors) into a model folder for Foundry "
+      "Local,\nONNX Runtime GenAI and slm.");
+  auto add = parser.add_options();
+  for (const Flag& flag : kFlags) {
+    if (flag.value[0] == '\0') {
+      add(flag.names, flag.help);
+    } else if (std::string_view(flag.names) == "adapter") {
+      add(flag.names, flag.help, cxxopts::value<std::vector<std::string>>(),
+          flag.value);
+    } else {
+      add(flag.names, flag.help, cxxopts::value<std::string>(), flag.value);
+    }
+  }
+  parser.add_options("Positional")("words", "",
+                                   cxxopts::value<std::vector<std::string>>());
+  parser.parse_positional({"words"});
+  parser.positional_help("SOURCE OUTPUT");
+  return parser;
+}
+
+constexpr const char* kAlgorithms = R"(
+Algorithms: search looks for the scale (and zero point) of least squared error;
+default is ONNX Runtime's quantizer byte for byte; rtn is neural_compressor's.
+  slm-convert Qwen3-0.6B models/qwen3-0.6b-int4
+  slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
+  slm-convert my-llama out --algorithm default --force
+Not supported yet: GPTQ, AWQ, GGUF and ONNX sources, mixture of
+experts, calibration, mixed precision.
+These command lines are understood, too (--force is ours):
+  slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
+  slm-convert run --config FILE                                  of Olive
+  slm-convert -i DIR -o OUT -p int4 -e cpu --extra_options K=V   model builder
+Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
+5 memory, 6 SLM_TARGET unsupported, 130 and 143 interrupted.
+)";
+
+constexpr std::pair<const char*, Precision> kPrecisions[] = {
+    {"int4", Precision::kInt4},
+    {"int8", Precision::kInt8},
+    {"fp16", Precision::kFp16},
+    {"fp32", Precision::kFp32},
+};
+
+constexpr std::pair<const char*, QuantAlgorithm> kAlgorithmNames[] = {
+    {"search", QuantAlgorithm::kSearch},
+    {"default", QuantAlgorithm::kDefault},
+    {"rtn", QuantAlgorithm::kRtn},
+};
+
+// Reads flags and remembers the first failure.
+class Reader {
+ public:
+  explicit Reader(const cxxopts::ParseResult& parsed) : parsed_(parsed) {}
+
+  const Status& status() const { return status_; }
+  bool Has(const char* name) const { return parsed_.count(name) > 0; }
+  const std::string* Text(const char* name) const {
+    return status_.ok() && Has(name) ? &parsed_[name].as<std::string>()
+                                     : nullptr;
+  }
+  void Fail(const char* name, std::string_view text,
+            const std::string& expected) {
+    if (!status_.ok()) return;
+    status_ = Usage("--%s is \"%s\", must be %s; see slm-convert --help", name,
+                    Printable(text).c_str(), expected.c_str());
+  }
+
+  void Get(const char* name, size_t low, size_t high, size_t* out) {
+    const std::string* text = Text(name);
+    if (text == nullptr) return;
+    const char* end = text->data() + text->size();
+    const auto [stop, error] = std::from_chars(text->data(), end, *out);
+    if (error != std::errc() || stop != end || text->empty() || *out < low ||
+        *out > high) {
+      Fail(name, *text, Format("a whole number %zu..%zu", low, high));
+    }
+  }
+
+  template <typename T, size_t n>
+  void Get(const char* name, const std::pair<const char*, T> (&choices)[n],
+           T* out) {
+    const std::string* text = Text(name);
+    if (text == nullptr) return;
+    std::string expected;
+    for (const auto& [choice, value] : choices) {
+      if (*text == choice) {
+        *out = value;
+        return;
+      }
+      expected += (expected.empty() ? "one of " : ", ") + std::string(choice);
+    }
+    Fail(name, *text, expected);
+  }
+
+ private:
+  const cxxopts::ParseResult& parsed_;
+  Status status_;
+};
+
+// Flags that say nothing of unquantised weights are refused with them.
+Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
+  if (in.Has("symmetric") && in.Has("asymmetric")) {
+    return Usage("--symmetric and --asymmetric exclude each other");
+  }
+  if (graph.quantized()) return OkStatus();
+  for (const char* name : {"block-size", "symmetric", "asymmetric", "algorithm",
+                           "accuracy-level"}) {
+    if (in.Has(name)) {
+      return Usage("--%s means nothing with --precision %s", name,
+                   PrecisionName(graph.precision));
+    }
+  }
+  return OkStatus();
+}
+
+void ReadGraph(Reader* in, GraphOptions* graph) {
+  in->Get("precision", kPrecisions, &graph->precision);
+  in->Get("algorithm", kAlgorithmNames, &graph->quantize.algorithm);
+  static constexpr std::pair<const char*, size_t> kBlocks[] = {
+      {"16", 16}, {"32", 32}, {"64", 64}, {"128", 128}, {"256", 256}};
+  in->Get("block-size", kBlocks, &graph->quantize.block_size);
+  size_t level = static_cast<size_t>(graph->accuracy_level);
+  in->Get("accuracy-level", 0, 4, &level);
+  graph->accuracy_level = static_cast<int64_t>(level);
+  graph->quantize.bits = graph->precision == Precision::kInt8 ? 8 : 4;
+  graph->quantize.symmetric = !in->Has("asymmetric");
+  graph->share_embeddings = !in->Has("no-shared-embeddings");
+}
+
+// The last colon begins a scale where a number follows it.
+AdapterRequest AdapterOf(const std::string& text) {
+  AdapterRequest request{text, 1};
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return request;
+  double scale = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] =
+      std::from_chars(text.data() + colon + 1, end, scale);
+  if (error != std::errc() || stop != end || !std::isfinite(scale)) {
+    return request;
+  }
+  return {text.substr(0, colon), scale};
+}
+
+Status ReadPaths(const cxxopts::ParseResult& parsed, Options* o) {
+  std::vector<std::string> words;
+  if (parsed.count("words") > 0) {
+    words = parsed["words"].as<std::vector<std::string>>();
+  }
+  if (words.size() != 2 || words[0].empty() || words[1].empty()) {
+    return Usage(
+        "%zu paths, expected a source and an output folder, as in "
+        "slm-convert SOURCE OUTPUT",
+        words.size());
+  }
+  if (parsed.count("adapter") > 0) {
+    for (const std::string& text :
+         parsed["adapter"].as<std::vector<std::string>>()) {
+      o->adapters.push_back(AdapterOf(text));
+    }
+  }
+  o->source = words[0];
+  o->output = words[1];
+  return OkStatus();
+}
+
+}  // namespace
+
+const char* PrecisionName(Precision precision) {
+  for (const auto& [name, value] : kPrecisions) {
+    if (value == precision) return name;
+  }
+  return "";
+}
+
+const char* AlgorithmName(QuantAlgorithm algorithm) {
+  for (const auto& [name, value] : kAlgorithmNames) {
+    if (value == algorithm) return name;
+  }
+  return "";
+}
+
+Result<Options> ParseOptions(std::span<const std::string> args) {
+  if (IsForeignCommand(args)) return ParseForeignCommand(args);
+  std::vector<const char*> argv = {"slm-convert"};
+  for (const std::string& arg : args) argv.push_back(arg.c_str());
+  Options options;
+  // cxxopts reports by exceptions; they end here.
+  try {
+    cxxopts::Options parser = MakeParser();
+    const cxxopts::ParseResult parsed =
+        parser.parse(static_cast<int>(argv.size()), argv.data());
+    if (parsed.count("help") > 0 || parsed.count("version") > 0) {
+      options.action =
+          parsed.count("help") > 0 ? Action::kHelp : Action::kVersion;
+      return options;
+    }
+    Reader in(parsed);
+    ReadGraph(&in, &options.graph);
+    const std::string* threads = in.Text("threads");
+    if (threads != nullptr && *threads != "auto") {
+      in.Get("threads", 1, kMostThreads, &options.threads);
+    }
+    if (const std::string* name = in.Text("name")) options.name = *name;
+    options.force = in.Has("force");
+    options.dry_run = in.Has("dry-run");
+    options.quiet = in.Has("quiet");
+    SLM_RETURN_IF_ERROR(in.status());
+    SLM_RETURN_IF_ERROR(CheckQuantizeFlags(in, options.graph));
+    SLM_RETURN_IF_ERROR(ReadPaths(parsed, &options));
+  } catch (const std::exception& e) {
+    return Usage("%s; see slm-convert --help", Printable(e.what()).c_str());
+  }
+  return options;
+}
+
+std::string Help() {
+  std::string names;
+  std::string line;
+  for (const std::string& name : FamilyNames()) {
+    if (line.size() + name.size() > 76) {
+      names += line + "\n";
+      line.clear();
+    }
+    line += (line.empty() ? "  " : " ") + name;
+  }
+  return MakeParser().help({""}) + "\nArchitectures:\n" + names + line + "\n" +
+         kAlgorithms;
+}
+
+}  // namespace slm::convert

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// The flags of slm-convert as plain values.
+#ifndef SLM_TOOLS_CONVERT_OPTIONS_H_
+#define SLM_TOOLS_CONVERT_OPTIONS_H_
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/core/result.h"
+#include "tools/convert/adapter.h"
+#include "tools/convert/graph.h"
+
+namespace slm::convert {
+
+enum class Action { kRun, kHelp, kVersion };
+
+struct Options {
+  Action action = Action::kRun;
+  std::string source, output;
+  std::vector<AdapterRequest> adapters;
+  GraphOptions graph;
+  std::string name;                // of the model; empty: the output folder's
+  size_t threads = 0;              // 0: all cores
+  std::vector<std::string> notes;  // on flags that were accepted for nothing
+  bool force = false;
+  bool dry_run = false;
+  bool quiet = false;
+};
+
+// `args` without the program's name. Every failure is kUsage.
+Result<Options> ParseOptions(std::span<const std::string> args);
+
+std::string Help();
+
+// "int4", "search".
+const char* PrecisionName(Precision precision);
+const char* AlgorithmName(QuantAlgorithm algorithm);
+
+}  // namespace slm::convert
+
+#endif  // SLM_TOOLS_CONVERT_OPTIONS_H_

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "tools/convert/source.h"
+
+#include <optional>
+#include <utility>
+
+#include "loader/fields.h"
+#include "loader/json_fields.h"
+#include "runtime/core/file.h"
+#include "tools/convert/families.h"
+
+namespace slm::convert {
+namespace {
+
+Status CheckFolder(const std::string& folder) {
+  const std::string shown = Printable(folder, 400);
+  if (IsFolder(folder)) return OkStatus();
+  if (IsFile(folder)) {
+    return Error(ErrorKind::kNotFound,
+                 "cannot open \"%s\": it is a file; pass a folder that holds "
+                 "config.json and model.safetensors",
+                 shown.c_str());
+  }
+  return Error(
+      ErrorKind::kNotFound,
+      "cannot open \"%s\": no such folder; pass a local folder (models "
+      "are not downloaded)",
+      shown.c_str());
+}
+
+}  // namespace
+
+Result<Source> OpenSource(const std::string& folder,
+                          const std::vector<AdapterRequest>& adapters,
+                          const LogSink& log) {
+  SLM_RETURN_IF_ERROR(CheckFolder(folder));
+  Source source;
+  source.folder = folder;
+  const std::string config_path = folder + "/config.json";
+  SLM_ASSIGN_OR_RETURN(const JsonDocument document,
+                       LoadJsonObject(config_path));
+  const JsonValue& root = document.root();
+  const std::string generation_path = folder + "/generation_config.json";
+  std::optional<JsonDocument> generation;
+  if (IsFile(generation_path)) {
+    SLM_ASSIGN_OR_RETURN(generation, LoadJsonObject(generation_path));
+  }
+  SLM_ASSIGN_OR_RETURN(source.config,
+                       ParseHfConfig(root, config_path,
+                                     generation ? &generation->root() : nullptr,
+                                     generation_path, log));
+  if (source.config.eos_token_ids.empty()) {
+    return Invalid(
+        "%s: eos_token_id is missing, there and in "
+        "generation_config.json",
+        Printable(config_path, 400).c_str());
+  }
+  const JsonValue* eos = FindField(root, "eos_token_id");
+  if (generation && FindField(generation->root(), "eos_token_id")) {
+    eos = FindField(generation->root(), "eos_token_id");
+  }
+  source.eos_is_list = eos != nullptr && eos->IsArray();
+  Result<DecoderSpec> spec = ReadDecoderSpec(root, source.config);
+  if (!spec.ok()) return spec.status().In(Printable(config_path, 400));
+  source.spec = std::move(spec).value();
+  SLM_ASSIGN_OR_RETURN(source.weights, SafeTensors::Open(folder));
+  SLM_ASSIGN_OR_RETURN(source.adapters,
+                       AdapterSet::Open(adapters, source.weights));
+  // A head that the file leaves out is the embedding's table.
+  if (!source.weights.Find("lm_head.weight")) source.spec.tied = true;
+  if (!IsFile(folder + "/tokenizer.json")) {
+    return Error(ErrorKind::kNotFound,
+                 "\"%s\": tokenizer.json not found; save the model's fast "
+                 "tokenizer into the folder",
+                 Printable(folder, 400).c_str());
+  }
+  SLM_ASSIGN_OR_RETURN(source.tokenizer, LoadTokenizerConfig(folder, log));
+  SLM_ASSIGN_OR_RETURN(
+      source.chat_template,
+      FindTemplate(folder, source.tokenizer, TemplateOrder::kHuggingFace));
+  return source;
+}
+
+}  // namespace slm::convert

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// A Hugging Face folder, read and checked: what a conversion starts from.
+#ifndef SLM_TOOLS_CONVERT_SOURCE_H_
+#define SLM_TOOLS_CONVERT_SOURCE_H_
+
+#include <string>
+#include <vector>
+
+#include "loader/config.h"
+#include "loader/safetensors.h"
+#include "loader/template_files.h"
+#include "loader/tokenizer_config.h"
+#include "runtime/core/log.h"
+#include "runtime/core/result.h"
+#include "tools/convert/adapter.h"
+#include "tools/convert/decoder_spec.h"
+
+namespace slm::convert {
+
+struct Source {
+  std::string folder;
+  ModelConfig config;
+  // False: one id, which genai_config.json has without a list.
+  bool eos_is_list = false;
+  DecoderSpec spec;
+  SafeTensors weights;
+  AdapterSet adapters;
+  TokenizerConfig tokenizer;
+  TemplateSource chat_template;  // the one that transformers takes
+};
+
+Result<Source> OpenSource(const std::string& folder,
+                          const std::vector<AdapterRequest>& adapters,
+                          const LogSink& log);
+
+}  // namespace slm::convert
+
+#endif  // SLM_TOOLS_CONVERT_SOURCE_H_

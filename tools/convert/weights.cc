@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MIT
+#include "tools/convert/weights.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "ops/kernels/convert.h"
+#include "runtime/core/shape.h"
+#include "tools/convert/decode.h"
+
+namespace slm::convert {
+namespace {
+
+// Float32 values of a panel. Two are alive at a time with what is made of them.
+constexpr size_t kPanelValues = size_t{4} << 20;
+
+bool AllFinite(const float* values, size_t count) {
+  // x - x is 0, or NaN for infinities and NaN: one test at the end.
+  float sum = 0;
+  for (size_t i = 0; i < count; ++i) sum += values[i] - values[i];
+  return sum == 0;
+}
+
+// Rows of a weight out of its sources.
+class Reader {
+ public:
+  Reader(const SafeTensors& source, const AdapterSet& adapters,
+         ThreadPool& threads)
+      : source_(source), adapters_(adapters), threads_(threads) {}
+
+  // Before the rows of another weight.
+  void Begin(const Weight& weight) {
+    mergers_.clear();
+    for (const SourceRows& rows : weight.sources) {
+      if (const auto* deltas = adapters_.Find(rows.tensor)) {
+        mergers_.try_emplace(rows.tensor, *deltas);
+      }
+    }
+  }
+
+  // out [rows, k] = rows [first, first + rows).
+  Status Read(const Weight& weight, int64_t first, int64_t rows, float* out) {
+    std::atomic<int64_t> bad{-1};
+    const auto k = static_cast<size_t>(weight.k);
+    // 2^14 values take some 5 us.
+    const size_t grain = std::max<size_t>(1, (size_t{1} << 14) / k);
+    ParallelFor(threads_, static_cast<size_t>(rows), grain,
+                [&](size_t begin, size_t end, size_t) {
+                  for (size_t r = begin; r < end; ++r) {
+                    const int64_t at = first + static_cast<int64_t>(r);
+                    ReadRow(weight, at, out + r * k);
+                    if (!AllFinite(out + r * k, k)) bad = at;
+                  }
+                });
+    if (bad < 0) return OkStatus();
+    return Invalid("tensor \"%s\" holds values that are not finite",
+                   Printable(Find(weight, bad).first->tensor).c_str());
+  }
+
+  // The pages of these rows are not needed any more.
+  void Release(const Weight& weight, int64_t first, int64_t rows) const {
+    while (rows > 0) {
+      const auto [source, at] = Find(weight, first);
+      const int64_t count = std::min(rows, source->first + source->count - at);
+      const SafeTensor& tensor = *source_.Find(source->tensor);
+      const size_t row =
+          static_cast<size_t>(weight.k) * SafeTypeBytes(tensor.type);
+      source_.Release(tensor, static_cast<size_t>(at) * row,
+                      static_cast<size_t>(count) * row);
+      first += count;
+      rows -= count;
+    }
+  }
+
+ private:
+  // The source of row `row` and the row in it.
+  static std::pair<const SourceRows*, int64_t> Find(const Weight& weight,
+                                                    int64_t row) {
+    const SourceRows* source = weight.sources.data();
+    while (row >= source->count) row -= source++->count;
+    return {source, source->first + row};
+  }
+
+  void ReadRow(const Weight& weight, int64_t row, float* out) const {
+    const auto [rows, at] = Find(weight, row);
+    const SafeTensor& tensor = *source_.Find(rows->tensor);
+    const auto k = static_cast<size_t>(weight.k);
+    const size_t offset =
+        static_cast<size_t>(at) * k * SafeTypeBytes(tensor.type);
+    Decode(tensor.type, tensor.bytes.data() + offset, k, out);
+    const auto merger = mergers_.find(rows->tensor);
+    if (merger != mergers_.end()) {
+      merger->second.Merge(static_cast<size_t>(at), out, k);
+    }
+    for (size_t i = 0; weight.add != 0 && i < k; ++i) out[i] += weight.add;
+  }
+
+  const SafeTensors& source_;
+  const AdapterSet& adapters_;
+  ThreadPool& threads_;
+  std::map<std::string, RowMerger> mergers_;  // of the weight's sources
+};
+
+class Writer {
+ public:
+  Writer(const SafeTensors& source, const AdapterSet& adapters,
+         const DecoderSpec& spec, const GraphOptions& options,
+         ThreadPool& threads, const WriteProgress& progress, FileWriter* file)
+      : reader_(source, adapters, threads),
+        spec_(spec),
+        options_(options),
+        threads_(threads),
+        progress_(progress),
+        file_(file) {}
+
+  Status Write(const Weight& weight,
+               const std::vector<OnnxInitializer>& parts) {
+    reader_.Begin(weight);
+    switch (weight.kind) {
+      case WeightKind::kVector:
+      case WeightKind::kTable:
+        SLM_RETURN_IF_ERROR(WriteRows(weight, parts[0].offset));
+        break;
+      case WeightKind::kMatrix:
+        SLM_RETURN_IF_ERROR(WriteTransposed(weight, parts[0].offset));
+        break;
+      case WeightKind::kQuantized:
+        SLM_RETURN_IF_ERROR(WriteQuantized(weight, parts));
+        break;
+      case WeightKind::kRopeCos:
+      case WeightKind::kRopeSin:
+        return WriteRope(weight, parts[0].offset);
+    }
+    return OkStatus();
+  }
+
+ private:
+  // Rows of `columns` values that fit a panel, at least one.
+  static int64_t PanelRows(int64_t columns, int64_t rows) {
+    const auto fit = static_cast<int64_t>(kPanelValues) / columns;
+    return std::clamp<int64_t>(fit, 1, rows);
+  }
+
+  Status Put(uint64_t offset, const void* data, size_t size) {
+    SLM_RETURN_IF_ERROR(file_->WriteAt(offset, data, size));
+    done_ += size;
+    return OkStatus();
+  }
+  Status PutFloats(uint64_t offset, const float* values, size_t count) {
+    if (options_.io() == DType::kF32) {
+      return Put(offset, values, count * sizeof(float));
+    }
+    halves_.resize(count);
+    HalvesFromFloats(DType::kF16, values, count, halves_.data());
+    return Put(offset, halves_.data(), count * sizeof(uint16_t));
+  }
+  Status Report() { return progress_.report(done_); }
+
+  Status WriteRows(const Weight& weight, uint64_t offset) {
+    const size_t width = BytesFor(options_.io(), 1);
+    const int64_t step = PanelRows(weight.k, weight.n);
+    for (int64_t r = 0; r < weight.n; r += step) {
+      const int64_t rows = std::min(step, weight.n - r);
+      const auto count = static_cast<size_t>(rows * weight.k);
+      panel_.resize(count);
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      reader_.Release(weight, r, rows);
+      SLM_RETURN_IF_ERROR(
+          PutFloats(offset + static_cast<uint64_t>(r * weight.k) * width,
+                    panel_.data(), count));
+      SLM_RETURN_IF_ERROR(Report());
+    }
+    return OkStatus();
+  }
+
+  // Columns of the source are rows of the file: each panel of rows becomes a
+  // strip of all of them, and the source is read once.
+  Status WriteTransposed(const Weight& weight, uint64_t offset) {
+    const size_t width = BytesFor(options_.io(), 1);
+    const int64_t step = PanelRows(weight.k, weight.n);
+    for (int64_t r = 0; r < weight.n; r += step) {
+      const int64_t rows = std::min(step, weight.n - r);
+      const auto count = static_cast<size_t>(rows * weight.k);
+      panel_.resize(count);
+      turned_.resize(count);
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      reader_.Release(weight, r, rows);
+      Transpose(static_cast<size_t>(rows), static_cast<size_t>(weight.k));
+      for (int64_t c = 0; c < weight.k; ++c) {
+        SLM_RETURN_IF_ERROR(
+            PutFloats(offset + static_cast<uint64_t>(c * weight.n + r) * width,
+                      turned_.data() + c * rows, static_cast<size_t>(rows)));
+      }
+      SLM_RETURN_IF_ERROR(Report());
+    }
+    return OkStatus();
+  }
+
+  // turned_ [columns, rows] = panel_ [rows, columns], in squares that fit the
+  // first cache.
+  void Transpose(size_t rows, size_t columns) {
+    constexpr size_t kSquare = 32;
+    ParallelFor(threads_, columns, kSquare,
+                [&](size_t begin, size_t end, size_t) {
+                  for (size_t r0 = 0; r0 < rows; r0 += kSquare) {
+                    const size_t r1 = std::min(rows, r0 + kSquare);
+                    for (size_t c = begin; c < end; ++c) {
+                      for (size_t r = r0; r < r1; ++r) {
+                        turned_[c * rows + r] = panel_[r * columns + c];
+                      }
+                    }
+                  }
+                });
+  }
+
+  Status WriteQuantized(const Weight& weight,
+                        const std::vector<OnnxInitializer>& parts) {
+    const QuantizeOptions& q = options_.quantize;
+    const auto k = static_cast<size_t>(weight.k);
+    const size_t code_row = q.CodeRowBytes(k);
+    const size_t scale_row = q.Blocks(k) * sizeof(float);
+    const size_t zero_row = q.symmetric ? 0 : q.ZeroPointRowBytes(k);
+    const int64_t step = PanelRows(weight.k, weight.n);
+    for (int64_t r = 0; r < weight.n; r += step) {
+      const int64_t rows = std::min(step, weight.n - r);
+      const auto count = static_cast<size_t>(rows);
+      panel_.resize(count * k);
+      codes_.resize(count * code_row);
+      scales_.resize(count * q.Blocks(k));
+      zeros_.resize(count * zero_row);
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      reader_.Release(weight, r, rows);
+      QuantizeRows(q, panel_.data(), count, k, nullptr, threads_,
+                   {codes_.data(), scales_.data(), zeros_.data()});
+      const auto first = static_cast<uint64_t>(r);
+      SLM_RETURN_IF_ERROR(Put(parts[0].offset + first * code_row, codes_.data(),
+                              codes_.size()));
+      SLM_RETURN_IF_ERROR(Put(parts[1].offset + first * scale_row,
+                              scales_.data(), count * scale_row));
+      if (!q.symmetric) {
+        SLM_RETURN_IF_ERROR(Put(parts[2].offset + first * zero_row,
+                                zeros_.data(), zeros_.size()));
+      }
+      SLM_RETURN_IF_ERROR(Report());
+    }
+    return OkStatus();
+  }
+
+  Status WriteRope(const Weight& weight, uint64_t offset) {
+    const RopeTable& table =
+        spec_.ropes[static_cast<size_t>(weight.rope)].table;
+    const bool cosine = weight.kind == WeightKind::kRopeCos;
+    const size_t width = BytesFor(options_.io(), 1);
+    const int64_t step = PanelRows(weight.k, weight.n);
+    for (int64_t r = 0; r < weight.n; r += step) {
+      const std::vector<float> values =
+          table.Rows(cosine, r, std::min(step, weight.n - r));
+      SLM_RETURN_IF_ERROR(
+          PutFloats(offset + static_cast<uint64_t>(r * weight.k) * width,
+                    values.data(), values.size()));
+      SLM_RETURN_IF_ERROR(Report());
+    }
+    return OkStatus();
+  }
+
+  Reader reader_;
+  const DecoderSpec& spec_;
+  const GraphOptions& options_;
+  ThreadPool& threads_;
+  const WriteProgress& progress_;
+  FileWriter* file_;
+  uint64_t done_ = 0;
+  std::vector<float> panel_, turned_, scales_;
+  std::vector<uint16_t> halves_;
+  std::vector<uint8_t> codes_, zeros_;
+};
+
+std::vector<OnnxInitializer> PartsOf(const Weight& weight,
+                                     const GraphOptions& options) {
+  const DType io = options.io();
+  const auto part = [](std::string name, DType dtype,
+                       std::vector<int64_t> dims) {
+    uint64_t bytes = BytesFor(dtype, 1);
+    for (const int64_t dim : dims) bytes *= static_cast<uint64_t>(dim);
+    return OnnxInitializer{std::move(name), dtype, std::move(dims), 0, bytes};
+  };
+  switch (weight.kind) {
+    case WeightKind::kVector:
+      return {part(weight.name, io, {weight.n})};
+    case WeightKind::kTable:
+    case WeightKind::kRopeCos:
+    case WeightKind::kRopeSin:
+      return {part(weight.name, io, {weight.n, weight.k})};
+    case WeightKind::kMatrix:
+      return {part(weight.name, io, {weight.k, weight.n})};
+    case WeightKind::kQuantized:
+      break;
+  }
+  const QuantizeOptions& q = options.quantize;
+  const auto k = static_cast<size_t>(weight.k);
+  const QuantizedNames names = NamesOf(weight.name, q);
+  const auto blocks = static_cast<int64_t>(q.Blocks(k));
+  const auto block_bytes = static_cast<int64_t>(q.CodeRowBytes(k)) / blocks;
+  std::vector<OnnxInitializer> parts = {
+      part(names.codes, DType::kU8, {weight.n, blocks, block_bytes}),
+      part(names.scales, DType::kF32, {weight.n, blocks})};
+  if (!q.symmetric) {
+    parts.push_back(
+        part(names.zero_points, DType::kU8,
+             {weight.n, static_cast<int64_t>(q.ZeroPointRowBytes(k))}));
+  }
+  return parts;
+}
+
+// A tensor that is there and that a graph does not need.
+bool MayBeLeftOut(const SafeTensors& source, const DecoderSpec& spec,
+                  const std::string& name, const SafeTensor& tensor) {
+  constexpr std::string_view kFrequencies = "rotary_emb.inv_freq";
+  const std::string_view view = name;
+  if (view.size() >= kFrequencies.size() &&
+      view.substr(view.size() - kFrequencies.size()) == kFrequencies) {
+    return true;  // computed from the config; old files have it
+  }
+  // Of a tied model that says so twice.
+  const SafeTensor* table = source.Find("model.embed_tokens.weight");
+  return spec.tied && name == "lm_head.weight" && table &&
+         table->type == tensor.type && table->bytes == tensor.bytes;
+}
+
+}  // namespace
+
+Status CheckSources(const SafeTensors& source, const DecoderSpec& spec,
+                    const std::vector<Weight>& weights) {
+  std::set<std::string_view> used;
+  for (const Weight& weight : weights) {
+    for (const SourceRows& rows : weight.sources) {
+      const SafeTensor* tensor = source.Find(rows.tensor);
+      const std::string shown = Printable(rows.tensor);
+      if (!tensor) return Invalid("tensor \"%s\" is missing", shown.c_str());
+      const Shape expected = weight.kind == WeightKind::kVector
+                                 ? Shape{rows.rows}
+                                 : Shape{rows.rows, weight.k};
+      if (!(tensor->shape == expected)) {
+        return Invalid("tensor \"%s\" is %s, the config makes it %s",
+                       shown.c_str(), tensor->shape.ToString().c_str(),
+                       expected.ToString().c_str());
+      }
+      if (!IsFloatType(tensor->type)) {
+        return Invalid("tensor \"%s\": %s weights are not supported",
+                       shown.c_str(), SafeTypeName(tensor->type));
+      }
+      used.insert(rows.tensor);
+    }
+  }
+  for (const auto& [name, tensor] : source.tensors()) {
+    if (!used.count(name) && !MayBeLeftOut(source, spec, name, tensor)) {
+      return Invalid("tensor \"%s\" has no place in a %s of this config",
+                     Printable(name).c_str(), spec.hf_class.c_str());
+    }
+  }
+  return OkStatus();
+}
+
+DataLayout LayOut(const std::vector<Weight>& weights,
+                  const GraphOptions& options) {
+  DataLayout layout;
+  layout.parts.resize(weights.size());
+  for (const bool quantized : {false, true}) {
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if ((weights[i].kind == WeightKind::kQuantized) != quantized) continue;
+      layout.parts[i] = PartsOf(weights[i], options);
+      for (OnnxInitializer& part : layout.parts[i]) {
+        constexpr uint64_t kLarge = uint64_t{1} << 20;
+        constexpr uint64_t kAlign = uint64_t{1} << 16;
+        if (part.length > kLarge) layout.bytes = RoundUp(layout.bytes, kAlign);
+        part.offset = layout.bytes;
+        layout.bytes += part.length;
+      }
+    }
+  }
+  return layout;
+}
+
+std::vector<OnnxInitializer> DataLayout::Initializers() const {
+  std::vector<OnnxInitializer> all;
+  for (const auto& of_weight : parts) {
+    all.insert(all.end(), of_weight.begin(), of_weight.end());
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const OnnxInitializer& a, const OnnxInitializer& b) {
+                     return a.offset < b.offset;
+                   });
+  return all;
+}
+
+Status WriteWeights(const SafeTensors& source, const AdapterSet& adapters,
+                    const DecoderSpec& spec, const std::vector<Weight>& weights,
+                    const GraphOptions& options, const DataLayout& layout,
+                    ThreadPool& threads, const WriteProgress& progress,
+                    FileWriter* file) {
+  Writer writer(source, adapters, spec, options, threads, progress, file);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    SLM_RETURN_IF_ERROR(writer.Write(weights[i], layout.parts[i]));
+  }
+  return OkStatus();
+}
+
+}  // namespace slm::convert
