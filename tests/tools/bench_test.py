@@ -19,7 +19,7 @@ VOCAB = json.loads((pathlib.Path(MODEL) / "genai_config.json").read_text(
     encoding="utf-8"))["model"]["vocab_size"]
 # Weights [N, K] of a token's products, without the language model head.
 PER_LAYER = D * (H + 2 * K) * E + H * E * D + 3 * D * F
-BYTES_PER_WEIGHT = 0.5 + 4 / BLOCK  # nibble, float scale a block
+BYTES_PER_WEIGHT = 0.5 + 2 / BLOCK  # nibble, and a scale a block as float16
 
 
 def bench(*args, env=None):
