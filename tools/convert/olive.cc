@@ -11,25 +11,10 @@
 
 #include "loader/fields.h"
 #include "loader/json_fields.h"
+#include "tools/convert/olive_arguments.h"
 
 namespace slm::convert {
 namespace {
-
-enum class Takes { kNothing, kOne, kMany };
-
-enum class Use {
-  kSet,     // handled by name
-  kIgnore,  // means nothing here: a note
-  kSilent,  // means nothing and nobody expects it to
-  kRefuse,  // would change the result
-};
-
-struct Flag {
-  std::string_view name;  // long, without dashes
-  char letter;            // 0: none
-  Takes takes;
-  Use use;
-};
 
 constexpr Flag kAutoOpt[] = {
     {"model_name_or_path", 'm', Takes::kOne, Use::kSet},
@@ -93,89 +78,6 @@ constexpr Flag kBuilder[] = {
     {"cache_dir", 'c', Takes::kOne, Use::kSilent},
     {"force", 0, Takes::kNothing, Use::kSet},
 };
-
-struct Argument {
-  std::string_view name;
-  std::vector<std::string> values;
-
-  const std::string& value() const { return values.front(); }
-};
-
-// The flag of that name or of a beginning that no other has, as argparse.
-Result<const Flag*> FindFlag(std::span<const Flag> flags,
-                             std::string_view name) {
-  const Flag* found = nullptr;
-  for (const Flag& flag : flags) {
-    if (flag.name == name) return &flag;
-    if (flag.name.substr(0, name.size()) != name) continue;
-    if (found) {
-      return Usage("--%s may be --%s or --%s", Printable(name).c_str(),
-                   std::string(found->name).c_str(),
-                   std::string(flag.name).c_str());
-    }
-    found = &flag;
-  }
-  if (found && !name.empty()) return found;
-  return Usage("unknown flag --%s; see slm-convert --help",
-               Printable(name).c_str());
-}
-
-Result<const Flag*> FindLetter(std::span<const Flag> flags, char letter) {
-  for (const Flag& flag : flags) {
-    if (flag.letter == letter) return &flag;
-  }
-  return Usage("unknown flag -%s; see slm-convert --help",
-               Printable(std::string_view(&letter, 1)).c_str());
-}
-
-bool IsFlag(const std::string& text) {
-  return text.size() > 1 && text[0] == '-';
-}
-
-Result<std::vector<Argument>> Split(std::span<const Flag> flags,
-                                    std::span<const std::string> args,
-                                    std::vector<std::string>* notes) {
-  std::vector<Argument> out;
-  for (size_t i = 0; i < args.size();) {
-    std::string_view text = args[i++];
-    if (!IsFlag(args[i - 1])) {
-      return Usage("\"%s\" is no flag", Printable(text).c_str());
-    }
-    std::optional<std::string> inline_value;
-    const Flag* flag = nullptr;
-    if (text.substr(0, 2) == "--") {
-      const size_t equals = text.find('=');
-      if (equals != std::string_view::npos) {
-        inline_value = std::string(text.substr(equals + 1));
-        text = text.substr(0, equals);
-      }
-      SLM_ASSIGN_OR_RETURN(flag, FindFlag(flags, text.substr(2)));
-    } else {
-      SLM_ASSIGN_OR_RETURN(flag, FindLetter(flags, text[1]));
-      if (text.size() > 2) inline_value = std::string(text.substr(2));
-    }
-    const std::string name(flag->name);
-    Argument argument{flag->name, {}};
-    if (inline_value) argument.values.push_back(*inline_value);
-    while (i < args.size() && !IsFlag(args[i]) &&
-           (flag->takes == Takes::kMany ||
-            (flag->takes == Takes::kOne && argument.values.empty()))) {
-      argument.values.push_back(args[i++]);
-    }
-    if (argument.values.empty() != (flag->takes == Takes::kNothing)) {
-      return Usage("--%s takes %s value", name.c_str(),
-                   flag->takes == Takes::kNothing ? "no" : "a");
-    }
-    if (flag->use == Use::kRefuse) {
-      return Usage("--%s is not supported", name.c_str());
-    }
-    if (flag->use == Use::kIgnore) {
-      notes->push_back("--" + name + " means nothing here");
-    }
-    if (flag->use == Use::kSet) out.push_back(std::move(argument));
-  }
-  return out;
-}
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
@@ -299,7 +201,8 @@ Result<Options> ParseAutoOpt(std::span<const std::string> args) {
   Options o;
   o.output = "auto-opt-output";
   SLM_RETURN_IF_ERROR(SetPrecision("fp32", &o.graph));  // Olive's default
-  SLM_ASSIGN_OR_RETURN(const auto arguments, Split(kAutoOpt, args, &o.notes));
+  SLM_ASSIGN_OR_RETURN(const auto arguments,
+                       SplitArguments(kAutoOpt, args, &o.notes));
   for (const Argument& a : arguments) {
     if (a.name == "model_name_or_path") o.source = a.value();
     if (a.name == "output_path") o.output = a.value();
@@ -321,7 +224,8 @@ Result<Options> ParseAutoOpt(std::span<const std::string> args) {
 Result<Options> ParseBuilder(std::span<const std::string> args) {
   Options o;
   bool precision = false;
-  SLM_ASSIGN_OR_RETURN(const auto arguments, Split(kBuilder, args, &o.notes));
+  SLM_ASSIGN_OR_RETURN(const auto arguments,
+                       SplitArguments(kBuilder, args, &o.notes));
   for (const Argument& a : arguments) {
     // A name of the hub, where a local folder is not given as well.
     if (a.name == "model_name" && o.source.empty()) o.source = a.value();
@@ -525,7 +429,8 @@ Status ReadRunConfig(const JsonValue& root, Options* o) {
 
 Result<Options> ParseRun(std::span<const std::string> args) {
   Options o;
-  SLM_ASSIGN_OR_RETURN(const auto arguments, Split(kRun, args, &o.notes));
+  SLM_ASSIGN_OR_RETURN(const auto arguments,
+                       SplitArguments(kRun, args, &o.notes));
   std::string file;
   for (const Argument& a : arguments) {
     if (a.name == "config" || a.name == "run-config") file = a.value();

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// The parts of a layer: products, norms, attention, MLP.
+#include <utility>
+
+#include "tools/convert/graph_maker.h"
+
+namespace slm::convert {
+namespace {
+
+// "/model/layers.0" and "input_layernorm":
+// model.layers.0.input_layernorm.weight
+std::string NormName(const std::string& base, const std::string& name) {
+  std::string initializer = base.substr(1) + "." + name + ".weight";
+  for (char& c : initializer) {
+    if (c == '/') c = '.';
+  }
+  return initializer;
+}
+
+}  // namespace
+
+std::string GraphMaker::Scaled(const std::string& name, const std::string& x,
+                               double factor) {
+  return factor == 1 ? x : Node(name, "Mul", {x, Float(factor)});
+}
+
+// x [B, T, k] times the source [n, k] transposed.
+std::string GraphMaker::MatMul(const std::string& name,
+                               const std::string& weight, const std::string& x,
+                               std::vector<SourceRows> sources, int64_t n,
+                               int64_t k, const std::string& output) {
+  const std::string out = output.empty() ? name + "/output_0" : output;
+  const std::string tensor = weight + ".weight";
+  if (!options_.quantized()) {
+    out_.weights.push_back(
+        {WeightKind::kMatrix, tensor, std::move(sources), n, k, 0, 0});
+    Node(name, "MatMul", "", {x, tensor}, {out});
+    return out;
+  }
+  const QuantizeOptions& q = options_.quantize;
+  out_.weights.push_back(
+      {WeightKind::kQuantized, tensor, std::move(sources), n, k, 0, 0});
+  const QuantizedNames names = NamesOf(tensor, q);
+  std::vector<std::string> inputs = {x, names.codes, names.scales};
+  if (!q.symmetric) inputs.push_back(names.zero_points);
+  Attributes attributes = {{"K", k}, {"N", n}};
+  if (options_.accuracy_level != 0) {
+    attributes.push_back({"accuracy_level", options_.accuracy_level});
+  }
+  attributes.push_back({"bits", int64_t{q.bits}});
+  attributes.push_back({"block_size", static_cast<int64_t>(q.block_size)});
+  Node(name + "_Q" + std::to_string(q.bits), "MatMulNBits", kMicrosoft,
+       std::move(inputs), {out}, std::move(attributes));
+  return out;
+}
+
+std::string GraphMaker::Bias(const std::string& name, const std::string& weight,
+                             const std::string& x,
+                             std::vector<SourceRows> sources, int64_t n) {
+  return Node(name, "Add",
+              {x, Vector(weight + ".bias", std::move(sources), n)});
+}
+
+// base/name: x / rms(x) * weight
+std::string GraphMaker::Norm(const std::string& base, const std::string& name,
+                             const std::string& source, const std::string& x) {
+  const std::string out = base + "/" + name + "/output_0";
+  Node(base + "/" + name + "/LayerNorm", "SimplifiedLayerNormalization", "",
+       {x, NormWeight(NormName(base, name), source, spec_.hidden)}, {out},
+       {{"epsilon", spec_.epsilon},
+        {"axis", int64_t{-1}},
+        {"stash_type", int64_t{1}}});
+  return out;
+}
+
+// The same of residual_ + skip, which becomes residual_.
+std::string GraphMaker::SkipNorm(const std::string& base,
+                                 const std::string& name,
+                                 const std::string& source,
+                                 const std::string& skip, bool last) {
+  const std::string at = base + "/" + name;
+  std::vector<std::string> outputs = {at + "/output_0"};
+  if (!last) outputs.insert(outputs.end(), {"", "", at + "/output_3"});
+  Node(
+      at + "/SkipLayerNorm", "SkipSimplifiedLayerNormalization", kMicrosoft,
+      {residual_, skip, NormWeight(NormName(base, name), source, spec_.hidden)},
+      outputs, {{"epsilon", spec_.epsilon}});
+  residual_ = outputs.back();
+  return outputs[0];
+}
+
+std::vector<SourceRows> GraphMaker::Qkv(size_t layer, const char* part) {
+  const int64_t q = spec_.q_size(), kv = spec_.kv_size();
+  const std::string at = Hf(layer, "self_attn.");
+  if (spec_.fused_qkv) {
+    return {{at + "qkv_proj." + part, q + 2 * kv, 0, q + 2 * kv}};
+  }
+  return {{at + "q_proj." + part, q, 0, q},
+          {at + "k_proj." + part, kv, 0, kv},
+          {at + "v_proj." + part, kv, 0, kv}};
+}
+
+std::vector<SourceRows> GraphMaker::GateOrUp(size_t layer, bool up,
+                                             const char* part) {
+  const std::string at = Hf(layer, "mlp.");
+  if (spec_.fused_gate_up) {
+    return {{at + "gate_up_proj." + part, 2 * spec_.ffn, up ? spec_.ffn : 0,
+             spec_.ffn}};
+  }
+  return {
+      {at + (up ? "up_proj." : "gate_proj.") + part, spec_.ffn, 0, spec_.ffn}};
+}
+
+// Norm of q or k [B, T, size]: of each head, or of all of it.
+std::string GraphMaker::HeadNorm(size_t layer, const char* name,
+                                 const std::string& x, int64_t size) {
+  const std::string at = At(layer, "attn/") + name;
+  const bool whole = spec_.qk_norm == QkNorm::kWhole;
+  const std::string weight =
+      NormWeight(Hf(layer, "attn.") + name + ".layernorm.weight",
+                 Hf(layer, "self_attn.") + name + ".weight",
+                 whole ? size : spec_.head_size);
+  const Attributes attributes = {{"epsilon", spec_.epsilon},
+                                 {"axis", int64_t{-1}},
+                                 {"stash_type", int64_t{1}}};
+  const std::string norm = at + "/SimplifiedLayerNormalization";
+  if (whole) {
+    return Node(norm, "SimplifiedLayerNormalization", {x, weight}, attributes);
+  }
+  const std::string heads =
+      Node(at + "/Reshape_1", "Reshape", {x, Ints({0, -1, spec_.head_size})});
+  const std::string normed =
+      Node(norm, "SimplifiedLayerNormalization", {heads, weight}, attributes);
+  return Node(at + "/Reshape_2", "Reshape", {normed, Ints({0, -1, size})});
+}
+
+std::string GraphMaker::GroupQuery(size_t layer, std::vector<std::string> qkv) {
+  const LayerSpec& l = spec_.layers[layer];
+  const std::string i = std::to_string(layer);
+  const std::string name = At(layer, "attn/GroupQueryAttention");
+  const bool rope = l.rope >= 0;
+  const std::string suffix = rope ? spec_.rope_names[l.rope] : "";
+  std::vector<std::string> inputs = std::move(qkv);
+  for (const std::string& input :
+       {"past_key_values." + i + ".key", "past_key_values." + i + ".value",
+        seqlens_, total_, rope ? "cos_cache" + suffix : "",
+        rope ? "sin_cache" + suffix : "", std::string(), std::string(),
+        std::string()}) {
+    inputs.push_back(input);
+  }
+  Attributes attributes = {
+      {"num_heads", spec_.heads},
+      {"kv_num_heads", spec_.kv_heads},
+      {"scale", static_cast<float>(spec_.attention_scale)}};
+  if (spec_.window_attribute) {
+    attributes.push_back(
+        {"local_window_size", l.window > 0 ? l.window : int64_t{-1}});
+  }
+  attributes.push_back(
+      {"softcap", static_cast<float>(spec_.attention_softcap)});
+  attributes.push_back({"do_rotary", int64_t{rope}});
+  attributes.push_back({"rotary_interleaved", int64_t{spec_.rope_interleaved}});
+  if (l.window > 0) attributes.push_back({"sliding_window_cache", int64_t{1}});
+  const std::string out = name + "/output_0";
+  Node(name, "GroupQueryAttention", kMicrosoft, std::move(inputs),
+       {out, "present." + i + ".key", "present." + i + ".value"},
+       std::move(attributes));
+  return out;
+}
+
+std::string GraphMaker::Attention(size_t layer, const std::string& x) {
+  const int64_t q = spec_.q_size(), kv = spec_.kv_size(), all = q + 2 * kv;
+  const std::string at = At(layer, "attn/qkv_proj/");
+  const std::string weight = Hf(layer, "attn.qkv_proj.");
+  std::string packed = MatMul(at + "MatMul", weight + "MatMul", x,
+                              Qkv(layer, "weight"), all, spec_.hidden);
+  if (spec_.qkv_bias) {
+    packed = Bias(at + "Add", weight + "Add", packed, Qkv(layer, "bias"), all);
+  }
+  std::string attended;
+  if (spec_.qk_norm == QkNorm::kNone) {
+    attended = GroupQuery(layer, {packed, "", ""});
+  } else {
+    const std::string split = at + "Split/output_";
+    Node(at + "Split", "Split", "", {packed, Ints({q, kv, kv})},
+         {split + "0", split + "1", split + "2"}, {{"axis", int64_t{-1}}});
+    std::string q_out = HeadNorm(layer, "q_norm", split + "0", q);
+    std::string k_out = HeadNorm(layer, "k_norm", split + "1", kv);
+    attended =
+        GroupQuery(layer, {std::move(q_out), std::move(k_out), split + "2"});
+  }
+  const SourceRows o{Hf(layer, "self_attn.o_proj.weight"), spec_.hidden, 0,
+                     spec_.hidden};
+  std::string out =
+      MatMul(At(layer, "attn/o_proj/MatMul"), Hf(layer, "attn.o_proj.MatMul"),
+             attended, {o}, spec_.hidden, q);
+  if (spec_.o_bias) {
+    out = Bias(
+        At(layer, "attn/o_proj/Add"), Hf(layer, "attn.o_proj.Add"), out,
+        {{Hf(layer, "self_attn.o_proj.bias"), spec_.hidden, 0, spec_.hidden}},
+        spec_.hidden);
+  }
+  return out;
+}
+
+std::string GraphMaker::Act(const std::string& base, const std::string& gate) {
+  switch (spec_.activation) {
+    case Activation::kSilu: {
+      const std::string sigmoid =
+          Node(base + "/act_fn/Sigmoid", "Sigmoid", {gate});
+      return Node(base + "/act_fn/Mul", "Mul", {gate, sigmoid});
+    }
+    case Activation::kGelu:
+      return Node(base + "/act_fn/Gelu", "Gelu", {gate},
+                  {{"approximate", std::string("none")}});
+    case Activation::kGeluTanh:
+      return Node(base + "/act_fn/FastGelu", "Gelu", {gate},
+                  {{"approximate", std::string("tanh")}});
+  }
+  return gate;
+}
+
+// down(act(gate(x)) * up(x))
+std::string GraphMaker::Mlp(size_t layer, const std::string& x) {
+  const std::string base = At(layer, "mlp");
+  const auto project = [&](const std::string& name, const std::string& in,
+                           const auto& sources, int64_t n, int64_t k) {
+    const std::string weight = Hf(layer, "mlp.") + name;
+    std::string out = MatMul(base + "/" + name + "/MatMul", weight + ".MatMul",
+                             in, sources("weight"), n, k);
+    if (spec_.mlp_bias) {
+      out = Bias(base + "/" + name + "/Add", weight + ".Add", out,
+                 sources("bias"), n);
+    }
+    return out;
+  };
+  const std::string gate = project(
+      "gate_proj", x,
+      [&](const char* part) { return GateOrUp(layer, false, part); }, spec_.ffn,
+      spec_.hidden);
+  const std::string up = project(
+      "up_proj", x,
+      [&](const char* part) { return GateOrUp(layer, true, part); }, spec_.ffn,
+      spec_.hidden);
+  const std::string product = Node(base + "/Mul", "Mul", {Act(base, gate), up});
+  return project(
+      "down_proj", product,
+      [&](const char* part) {
+        return std::vector<SourceRows>{{Hf(layer, "mlp.down_proj.") + part,
+                                        spec_.hidden, 0, spec_.hidden}};
+      },
+      spec_.hidden, spec_.ffn);
+}
+
+}  // namespace slm::convert
