@@ -7,7 +7,9 @@ usage: convert_test.py SLM_CONVERT SLM_RUN tests/data/tiny-model
 """
 import hashlib
 import json
+import os
 import pathlib
+import pty
 import shutil
 import signal
 import struct
@@ -238,6 +240,46 @@ class Interrupted(Folder):
         self.make()
         self.assertEqual(convert(self.source, self.out).returncode, 0)
         self.assertEqual(sorted(self.root.iterdir()), [self.source, self.out])
+
+
+class Checking(Folder):
+    def check(self, code, text):
+        done = convert("check", self.out)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(text, done.stdout + done.stderr)
+
+    def test_check(self):
+        self.check(3, "out")
+        self.make()
+        self.assertEqual(convert(self.source, self.out).returncode, 0)
+        self.check(0, ": ok, 8 files")
+        data = self.out / "model.onnx.data"
+        good = data.read_bytes()
+        data.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        self.check(4, "model.onnx.data has sha256")
+        data.write_bytes(good[:-1])
+        self.check(4, f"has {len(good) - 1} bytes, slm.json says {len(good)}")
+        data.unlink()
+        self.check(3, "model.onnx.data")
+        (self.out / "slm.json").unlink()
+        self.check(3, "model.onnx.data")
+        data.write_bytes(good)
+        self.check(0, "no slm.json: contents cannot be compared")
+        (self.out / "inference_model.json").unlink()
+        self.check(0, "no inference_model.json")
+        self.assertEqual(convert("check").returncode, 2)
+
+    def test_progress_on_a_terminal_only(self):
+        self.make()
+        ours, theirs = pty.openpty()
+        done = subprocess.run([CONVERT, self.source, self.out], stderr=theirs,
+                              timeout=60)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"MB/s", os.read(ours, 65536))
+        os.close(ours)
+        os.close(theirs)
+        self.assertNotIn("MB/s", convert(self.source, self.out,
+                                         "--force").stderr)
 
 
 class OtherCommandLines(Folder):
@@ -510,6 +552,7 @@ class Refusals(Folder):
         (self.source / "chat_template.jinja").write_text("{% for m in %}")
         self.shows_source = True
         self.refused(4, "chat_template")
+        self.refused(4, "chat_template", "--dry-run")
 
     def test_usage(self):
         self.make()

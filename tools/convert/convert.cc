@@ -164,7 +164,9 @@ Result<Summary> Convert(const Options& options, const LogSink& log) {
   for (const auto& [name, tensor] : source.weights.tensors()) {
     summary.weights += tensor.shape.Count();
   }
-  if (!options.dry_run) {
+  if (options.dry_run) {  // tries the template, too
+    SLM_RETURN_IF_ERROR(InferenceModelText(source, NameOf(options)).status());
+  } else {
     SLM_RETURN_IF_ERROR(WriteFolder(source, options, decoder, layout));
   }
   summary.seconds = MonotonicSeconds() - begin;

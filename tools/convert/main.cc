@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // slm-convert: a Hugging Face folder into a model folder.
 #include <cstdio>
+#include <string_view>
 
 #include "runtime/core/cpu.h"
 #include "runtime/core/file_output.h"
 #include "runtime/core/memory.h"
 #include "slm/slm.h"
+#include "tools/convert/check.h"
 #include "tools/convert/convert.h"
 #include "tools/convert/options.h"
 
@@ -29,6 +31,29 @@ void Print(const Summary& summary, const Options& options) {
                summary.seconds, mega(GetProcessMemory().peak));
 }
 
+void LogWarning(LogLevel level, std::string_view message) {
+  if (level > LogLevel::kWarn) return;
+  std::fprintf(stderr, "slm-convert: warning: %.*s\n",
+               static_cast<int>(message.size()), message.data());
+}
+
+Status RunConvert(const Options& options) {
+  SLM_ASSIGN_OR_RETURN(const Summary summary, Convert(options, LogWarning));
+  Print(summary, options);
+  return OkStatus();
+}
+
+Status RunCheck(const Options& options) {
+  SLM_ASSIGN_OR_RETURN(const CheckReport report,
+                       CheckFolder(options.source, LogWarning));
+  for (const std::string& note : report.notes) {
+    std::fprintf(stderr, "slm-convert: note: %s\n", note.c_str());
+  }
+  std::printf("%s: ok, %zu files as slm.json has them\n",
+              options.source.c_str(), report.hashed_files);
+  return OkStatus();
+}
+
 int Main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   HoldSignals();
@@ -45,18 +70,10 @@ int Main(int argc, char** argv) {
     }
     status = InitTargets();
     if (status.ok()) {
-      const LogSink log = [](LogLevel level, std::string_view message) {
-        if (level > LogLevel::kWarn) return;
-        std::fprintf(stderr, "slm-convert: warning: %.*s\n",
-                     static_cast<int>(message.size()), message.data());
-      };
-      const Result<Summary> summary = Convert(*options, log);
-      if (summary.ok()) {
-        Print(*summary, *options);
-        return 0;
-      }
-      status = summary.status();
+      status = options->action == Action::kCheck ? RunCheck(*options)
+                                                 : RunConvert(*options);
     }
+    if (status.ok()) return 0;
   }
   std::fprintf(stderr, "slm-convert: error: %s\n", status.message().c_str());
   if (const int signal = HeldSignal()) return 128 + signal;

@@ -76,6 +76,7 @@ default is ONNX Runtime's quantizer byte for byte; rtn is neural_compressor's.
   slm-convert my-llama out --algorithm default --force
 Not supported yet: GPTQ, AWQ, GGUF and ONNX sources, mixture of
 experts, calibration, mixed precision.
+slm-convert check FOLDER opens a model folder and compares it with its slm.json.
 These command lines are understood, too (--force is ours):
   slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
   slm-convert run --config FILE                                  of Olive
@@ -214,6 +215,16 @@ Status ReadPaths(const cxxopts::ParseResult& parsed, Options* o) {
   return OkStatus();
 }
 
+Result<Options> ParseCheck(std::span<const std::string> args) {
+  if (args.size() != 1 || args[0].empty() || args[0][0] == '-') {
+    return Usage("usage: slm-convert check FOLDER");
+  }
+  Options options;
+  options.action = Action::kCheck;
+  options.source = args[0];
+  return options;
+}
+
 }  // namespace
 
 const char* PrecisionName(Precision precision) {
@@ -231,6 +242,7 @@ const char* AlgorithmName(QuantAlgorithm algorithm) {
 }
 
 Result<Options> ParseOptions(std::span<const std::string> args) {
+  if (!args.empty() && args[0] == "check") return ParseCheck(args.subspan(1));
   if (IsForeignCommand(args)) return ParseForeignCommand(args);
   std::vector<const char*> argv = {"slm-convert"};
   for (const std::string& arg : args) argv.push_back(arg.c_str());

@@ -14,11 +14,11 @@
 
 namespace slm::convert {
 
-enum class Action { kRun, kHelp, kVersion };
+enum class Action { kRun, kCheck, kHelp, kVersion };
 
 struct Options {
   Action action = Action::kRun;
-  std::string source, output;
+  std::string source, output;  // of kCheck: the source alone
   std::vector<AdapterRequest> adapters;
   GraphOptions graph;
   std::string name;                // of the model; empty: the output folder's

@@ -8,10 +8,9 @@
 
 #include "loader/fields.h"
 #include "runtime/core/file.h"
-#include "runtime/core/memory.h"
-#include "runtime/core/sha256.h"
 #include "slm/slm.h"
 #include "tools/convert/chat_strings.h"
+#include "tools/convert/file_hash.h"
 #include "tools/convert/json_text.h"
 
 namespace slm::convert {
@@ -122,20 +121,6 @@ Status WriteTokenizerConfig(const Source& source, const std::string& folder) {
   if (!length_written) json.Int("model_max_length", source.spec.context);
   json.EndObject();
   return WriteFileAtomic(folder + "/tokenizer_config.json", json.text());
-}
-
-Result<std::string> HashOf(const std::string& path, uint64_t* bytes) {
-  SLM_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  *bytes = file.size();
-  Sha256 sha;
-  // In pieces that leave memory behind them.
-  constexpr size_t kPiece = size_t{16} << 20;
-  for (size_t at = 0; at < file.size(); at += kPiece) {
-    const std::string_view piece = file.view().substr(at, kPiece);
-    sha.Add(piece);
-    file.Release(piece);
-  }
-  return sha.Finish();
 }
 
 std::string LastName(const std::string& path) {
@@ -251,7 +236,7 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
   for (const std::string& name : ListFolder(folder)) {
     uint64_t bytes = 0;
     SLM_ASSIGN_OR_RETURN(const std::string hash,
-                         HashOf(folder + "/" + name, &bytes));
+                         HashFile(folder + "/" + name, &bytes));
     json.BeginObject(name);
     json.Int("bytes", static_cast<int64_t>(bytes));
     json.String("sha256", hash);
