@@ -87,7 +87,8 @@ class Cases {
   bool Done() const { return at_ == bytes_.size(); }
   void Read(void* to, size_t size) {
     ASSERT_LE(at_ + size, bytes_.size());
-    std::memcpy(to, bytes_.data() + at_, size);
+    // Cases without zero points have an empty vector, whose data is null.
+    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
     at_ += size;
   }
   template <typename T>
