@@ -196,7 +196,6 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n,
 
 // acc [r][n] += sum over blocks of
 //   scale[n] * (sum over the block's k of (q[n, k] - zp[n]) * a[r, k])
-// The panel holds one byte a column, [k/4][kQGemmColumns][4].
 template <int kBits, int kRows>
 HWY_INLINE void FloatKernel(const PanelChunk& p, size_t n,
                             const uint32_t* HWY_RESTRICT a,

@@ -267,8 +267,9 @@ ScratchLayout Layout(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
                      size_t threads) {
   const bool int8 = mode == QGemmMode::kInt8Activations;
   const size_t elements = m * b.blocks() * b.block_size;
-  const size_t words =
-      UseQGemv(b, m) ? m * QGemvRowBytes(b) : elements;  // int8
+  // No less than fewer rows need, whose packing may be the wider one.
+  const size_t few = FitsQGemv(b) ? std::min(m, kQGemvRows) : 0;
+  const size_t words = std::max(elements, few * QGemvRowBytes(b));  // int8
   const size_t per_block = int8 ? RoundUp(m * b.blocks() * 4) : 0;
   ScratchLayout s;
   s.words = 0;

@@ -39,20 +39,24 @@ inline size_t QGemmChunkBlocks(const BlockQuantMatrix& b) {
   return std::max(kQGemmDepth / b.block_size, size_t{8} / b.bits);
 }
 
-// Rows of a that share one pass: their int8 values stay in a second-level cache
-// of 1 MiB; passes are of about equal size.
+// Rows of a that share one pass: their int8 values stay in a last-level cache
+// of 8 MiB, from which kernels fetch them ahead; passes are of about equal
+// size.
 inline size_t QGemmRowBlock(const BlockQuantMatrix& b, size_t m) {
-  const size_t fit = (size_t{8192} << 10) / (b.blocks() * b.block_size);
+  const size_t fit = (size_t{8} << 20) / (b.blocks() * b.block_size);
   const size_t most = std::clamp(fit, 2 * kQGemmRowStep, kQGemmRowBlock);
   const size_t passes = (m + most - 1) / most;
   const size_t rows = (m + passes - 1) / passes;
   return (rows + kQGemmRowStep - 1) / kQGemmRowStep * kQGemmRowStep;
 }
 
-// Whether QGemv takes the product with int8 activations: its rows are whole
-// units, its sub-vectors two at most.
+// Whether QGemv takes products of few rows with int8 activations: rows of b are
+// whole units, sub-vectors two at most.
+inline bool FitsQGemv(const BlockQuantMatrix& b) {
+  return b.bits != 2 && b.block_bytes() % kUnitBytes == 0;
+}
 inline bool UseQGemv(const BlockQuantMatrix& b, size_t m) {
-  return m <= kQGemvRows && b.bits != 2 && b.block_bytes() % kUnitBytes == 0;
+  return m <= kQGemvRows && FitsQGemv(b);
 }
 
 // Bytes of a row of activations in QGemv's order: whole 512-bit vectors of b.

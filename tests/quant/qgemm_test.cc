@@ -280,6 +280,24 @@ TEST_P(QGemmTest, AGateGetsTheBitsOfBothProducts) {
   }
 }
 
+// A caller that allocates for its most rows calls with fewer, too.
+TEST(QGemm, ScratchForManyRowsHoldsFewer) {
+  std::mt19937 rng(2);
+  for (int bits : {2, 4, 8}) {
+    for (size_t k : {16, 32, 70, 896}) {
+      RandomMatrix b = MakeRandomMatrix(
+          {16, k, bits, 32, ZeroPoints::kNone, DType::kF32}, rng);
+      for (QGemmMode mode : kModes) {
+        for (size_t m = 1; m < 30; ++m) {
+          EXPECT_LE(QGemmScratchBytes(m, b.view, mode, 2),
+                    QGemmScratchBytes(m + 1, b.view, mode, 2))
+              << bits << " bits, k " << k << ", " << m << " rows";
+        }
+      }
+    }
+  }
+}
+
 TEST(QGemm, NoRowsIsNoWork) {
   ThreadPool pool(2);
   std::mt19937 rng(1);
