@@ -8,8 +8,8 @@
 namespace slm {
 namespace {
 
-// SelectRows: x [1, T, ...], rows int64 [R] -> [1, R, ...]. Before the logits'
-// product, so that only wanted rows are computed.
+// SelectRows: x [1, T, ...], rows int64 [R] -> [1, R, ...]. Only wanted
+// rows go on to the logits (runtime/plan/select_rows.cc).
 Status InferSelectRows(OpContext& c) {
   const Shape& x = c.In(0).shape;
   if (x.rank() < 2 || x[0] != 1 || c.In(1).shape.rank() != 1 ||

@@ -310,7 +310,7 @@ class Binder {
     return std::optional<bool>(*result.As<bool>());
   }
 
-  // Drops what is bound, proves the rest row-wise, selects rows of logits.
+  // Drops what is bound, proves the rest row-wise, selects rows.
   Result<std::string> Finish(const DecoderNames& names) {
     std::erase_if(graph_->outputs,
                   [&](ValueId id) { return replaced_.count(id) > 0; });
@@ -325,68 +325,22 @@ class Binder {
       }
     }
     graph_->inputs = token_inputs;
-    SelectRows(names.logits, &token_inputs);
     SLM_ASSIGN_OR_RETURN(auto plan,
                          PlanGraph(std::make_shared<Graph>(*graph_)));
-    plan->row_selection = context_->row_selection;
     SLM_ASSIGN_OR_RETURN(const std::string reason,
                          WhyNotRowwise(*plan, token_inputs));
     if (!reason.empty()) return reason;
-    return MeasureHeads(*plan, token_inputs);
-  }
-
-  // Walks from the logits back to the product that makes them and puts
-  // SelectRows before it; only through nodes with one activation.
-  void SelectRows(const std::string& logits,
-                  std::vector<ValueId>* token_inputs) {
-    ValueId at = kNoValue;
-    for (ValueId id : graph_->outputs) {
-      if (graph_->values[id].name == logits) at = id;
-    }
-    const std::vector<int32_t> uses = graph_->CountUses();
-    while (at != kNoValue && graph_->values[at].producer >= 0 &&
-           uses[at] == 1) {
-      Node& node = graph_->nodes[graph_->values[at].producer];
-      std::vector<size_t> activations;
-      for (size_t i = 0; i < node.inputs.size(); ++i) {
-        if (node.inputs[i] != kNoValue && !graph_->IsConstant(node.inputs[i])) {
-          activations.push_back(i);
-        }
-      }
-      if (node.outputs.size() != 1 || activations.size() != 1) return;
-      if (node.type == "MatMul" || node.type == "MatMulNBits" ||
-          node.type == "FusedMatMul") {
-        if (activations[0] == 0) InsertSelection(&node, token_inputs);
-        return;
-      }
-      at = node.inputs[activations[0]];
-    }
-  }
-
-  void InsertSelection(Node* product, std::vector<ValueId>* token_inputs) {
-    const ValueId rows = graph_->AddValue("slm.rows");
-    graph_->values[rows].dtype = DType::kI64;
-    graph_->inputs.push_back(rows);
-    token_inputs->push_back(rows);
-    const ValueId selected = graph_->AddValue("slm.selected");
-    Node node;
-    node.name = "slm.SelectRows";
-    node.domain = "slm";
-    node.type = "SelectRows";
-    node.inputs = {product->inputs[0], rows};
-    node.outputs = {selected};
-    product->inputs[0] = selected;
-    context_->row_selection = rows;
-    // `product` is invalid from here on.
-    graph_->nodes.push_back(std::move(node));
-    const Status sorted = graph_->Normalize();
-    SLM_CHECK(sorted.ok());  // no cycle can come from an insertion
+    constexpr int64_t kTokens = 3;
+    SLM_ASSIGN_OR_RETURN(const auto shapes,
+                         ShapesFor(*plan, token_inputs, kTokens));
+    MeasureHeads(*plan, shapes);
+    context_->row_selection =
+        SelectLogitRows(graph_, names.logits, *plan, shapes, kTokens);
+    return std::string();
   }
 
   // K and E of every layer from the shapes of the bound nodes.
-  Result<std::string> MeasureHeads(const Plan& plan,
-                                   const std::vector<ValueId>& token_inputs) {
-    SLM_ASSIGN_OR_RETURN(const auto shapes, ShapesFor(plan, token_inputs, 1));
+  void MeasureHeads(const Plan& plan, const std::vector<Shape>& shapes) {
     for (const Node& node : plan.graph->nodes) {
       if (node.domain != "slm" || node.type != "GroupQueryAttention") continue;
       KvSlot& slot =
@@ -395,7 +349,6 @@ class Binder {
       const int64_t width = shapes[node.outputs[0]].back();
       slot.head_size = static_cast<size_t>(width / node.Find("num_heads")->i);
     }
-    return std::string();
   }
 
   FusionContext* context_;

@@ -56,6 +56,14 @@ inline bool IsOp(const Node* node, const char* type) {
 // The last step of BuildPlan: finds and parses every operator.
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
 
+// Puts slm::SelectRows before all that leads to the logits alone; `plan` and
+// its `shapes` (rows.h) for that many tokens are of `graph`, which is row-wise.
+// The new input int64 [R] of rows, or kNoValue where the graph has no [1, T,
+// ...] there; it stays as it was then. select_rows.cc.
+ValueId SelectLogitRows(Graph* graph, const std::string& logits,
+                        const Plan& plan, const std::vector<Shape>& shapes,
+                        int64_t tokens);
+
 // In the order in which they run.
 std::span<const Fusion> Fusions();
 
