@@ -150,7 +150,7 @@ Status CheckFloat(const std::string& name, const SafeTensor& tensor) {
 // Shapes of A, B and magnitude for a weight [n, k], and the rank that the
 // config gives the module.
 Status CheckDelta(const std::string& module, const AdapterDelta& delta,
-                  const SafeTensor& weight, const AdapterConfig& config) {
+                  const TensorInfo& weight, const AdapterConfig& config) {
   const std::string shown = Printable(module);
   if (!delta.a || !delta.b) {
     return Invalid("module \"%s\" has no lora_%s", shown.c_str(),
@@ -178,7 +178,7 @@ Status CheckDelta(const std::string& module, const AdapterDelta& delta,
 // What the tensors of one adapter do, by the model's tensor.
 Result<std::map<std::string, AdapterDelta>> ReadDeltas(
     const SafeTensors& file, const AdapterConfig& config,
-    const SafeTensors& model, double scale) {
+    const TensorSource& model, double scale) {
   std::map<std::string, AdapterDelta> deltas;
   for (const auto& [name, tensor] : file.tensors()) {
     const std::string shown = Printable(name);
@@ -189,7 +189,7 @@ Result<std::map<std::string, AdapterDelta>> ReadDeltas(
     const std::string inner = name.substr(kPrefix.size());
     const std::optional<Named> named = SplitName(inner);
     const std::string target = named ? named->module + ".weight" : inner;
-    const SafeTensor* weight = model.Find(target);
+    const TensorInfo* weight = model.Find(target);
     // A table that two modules share would change for one of them only.
     const bool shared =
         (target == "lm_head.weight" || target == "model.embed_tokens.weight") &&
@@ -236,7 +236,7 @@ float DecodeOne(const SafeTensor& tensor, size_t i) {
 }  // namespace
 
 Result<AdapterSet> AdapterSet::Open(const std::vector<AdapterRequest>& requests,
-                                    const SafeTensors& model) {
+                                    const TensorSource& model) {
   AdapterSet set;
   set.files_.reserve(requests.size());  // deltas point into them
   for (const AdapterRequest& request : requests) {

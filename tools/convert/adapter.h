@@ -11,6 +11,7 @@
 
 #include "loader/safetensors.h"
 #include "runtime/core/result.h"
+#include "tools/convert/tensors.h"
 
 namespace slm::convert {
 
@@ -35,7 +36,7 @@ class AdapterSet {
   // In the order in which they are merged. Fails on what an adapter holds and
   // the model has no place for.
   static Result<AdapterSet> Open(const std::vector<AdapterRequest>& requests,
-                                 const SafeTensors& model);
+                                 const TensorSource& model);
 
   // What is done to this tensor, in order; null if nothing.
   const std::vector<AdapterDelta>* Find(std::string_view tensor) const;

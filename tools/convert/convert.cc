@@ -97,7 +97,7 @@ Status WriteModel(const Source& source, const Options& options,
     return CheckSignals();
   }};
   const Status written = WriteWeights(
-      source.weights, source.adapters, source.spec, decoder.weights,
+      *source.weights, source.adapters, source.spec, decoder.weights,
       options.graph, layout, threads, report, &data);
   progress.End();
   SLM_RETURN_IF_ERROR(written);
@@ -142,6 +142,17 @@ Status WriteFolder(const Source& source, const Options& options,
   return folder.Publish();
 }
 
+// Adapters change what they are merged into: it is quantised again.
+KeptGrids GridsToKeep(const Source& source) {
+  KeptGrids kept;
+  for (const auto& [name, tensor] : source.weights->tensors()) {
+    if (tensor.grid && !source.adapters.Find(name)) {
+      kept.emplace(name, *tensor.grid);
+    }
+  }
+  return kept;
+}
+
 }  // namespace
 
 Result<Summary> Convert(const Options& options, const LogSink& log) {
@@ -149,9 +160,10 @@ Result<Summary> Convert(const Options& options, const LogSink& log) {
   SLM_ASSIGN_OR_RETURN(const Source source,
                        OpenSource(options.source, options.adapters, log));
   SLM_RETURN_IF_ERROR(CheckApart(options));
-  const DecoderGraph decoder = MakeDecoderGraph(source.spec, options.graph);
+  const DecoderGraph decoder =
+      MakeDecoderGraph(source.spec, options.graph, GridsToKeep(source));
   SLM_RETURN_IF_ERROR(
-      CheckSources(source.weights, source.spec, decoder.weights));
+      CheckSources(*source.weights, source.spec, decoder.weights));
   const DataLayout layout = LayOut(decoder.weights, options.graph);
   Summary summary;
   summary.notes = options.notes;
@@ -159,9 +171,9 @@ Result<Summary> Convert(const Options& options, const LogSink& log) {
                        source.spec.notes.end());
   summary.notes.insert(summary.notes.end(), decoder.notes.begin(),
                        decoder.notes.end());
-  summary.source_bytes = source.weights.total_bytes();
+  summary.source_bytes = source.weights->total_bytes();
   summary.output_bytes = layout.bytes;
-  for (const auto& [name, tensor] : source.weights.tensors()) {
+  for (const auto& [name, tensor] : source.weights->tensors()) {
     summary.weights += tensor.shape.Count();
   }
   if (options.dry_run) {  // tries the template, too

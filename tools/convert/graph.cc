@@ -194,8 +194,7 @@ void GraphMaker::AddLongRope(const Rope& rope) {
 
 void GraphMaker::AddEmbedding() {
   const std::string at = "/model/embed_tokens/";
-  const SourceRows source{"model.embed_tokens.weight", spec_.vocab, 0,
-                          spec_.vocab};
+  const SourceRows source = EmbeddingRows();
   if (!SharesHead()) {
     if (spec_.tied && options_.share_embeddings) {
       out_.notes.push_back(
@@ -212,8 +211,8 @@ void GraphMaker::AddEmbedding() {
                             0});
     residual_ = Node(at + "Gather", "Gather", {source.tensor, "input_ids"});
   } else if (options_.quantized()) {
-    const QuantizeOptions& q = options_.quantize;
-    const QuantizedNames names = NamesOf("lm_head.MatMul.weight", q);
+    const auto [q, kept] = FormatOf({source});
+    const QuantizedNames names = NamesOf("lm_head.MatMul.weight", q, kept);
     const std::string shape = Ints({spec_.vocab, spec_.hidden * q.bits / 8});
     const std::string table =
         Node(at + "Reshape", "Reshape", {names.codes, shape});
@@ -305,7 +304,11 @@ void GraphMaker::AddHead() {
 }
 
 QuantizedNames NamesOf(const std::string& weight,
-                       const QuantizeOptions& options) {
+                       const QuantizeOptions& options, bool kept) {
+  if (kept) {
+    const std::string base = weight.substr(0, weight.rfind('.')) + "NBits";
+    return {base + ".qweight", base + ".scales", base + ".qzeros"};
+  }
   const std::string bits = std::to_string(options.bits);
   if (options.algorithm == QuantAlgorithm::kRtn) {
     return {weight + "_Q" + bits + "G" + std::to_string(options.block_size),
@@ -315,8 +318,9 @@ QuantizedNames NamesOf(const std::string& weight,
 }
 
 DecoderGraph MakeDecoderGraph(const DecoderSpec& spec,
-                              const GraphOptions& options) {
-  return GraphMaker(spec, options).Make();
+                              const GraphOptions& options,
+                              const KeptGrids& kept) {
+  return GraphMaker(spec, options, kept).Make();
 }
 
 }  // namespace slm::convert

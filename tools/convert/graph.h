@@ -6,12 +6,14 @@
 #define SLM_TOOLS_CONVERT_GRAPH_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "loader/onnx_writer.h"
 #include "quant/quantize.h"
 #include "tools/convert/decoder_spec.h"
+#include "tools/convert/tensors.h"
 
 namespace slm::convert {
 
@@ -55,9 +57,11 @@ struct Weight {
   WeightKind kind = WeightKind::kVector;
   std::string name;  // of kQuantized: what the three names begin with
   std::vector<SourceRows> sources;
-  int64_t n = 0, k = 0;  // rows and columns; of vectors n values
-  float add = 0;         // to every value
-  int rope = 0;          // of tables: index into the spec's
+  int64_t n = 0, k = 0;           // rows and columns; of vectors n values
+  float add = 0;                  // to every value
+  int rope = 0;                   // of tables: index into the spec's
+  QuantizeOptions quantize = {};  // of kQuantized: its format
+  bool kept = false;  // the sources are in that format: their codes are copied
 };
 
 struct DecoderGraph {
@@ -66,15 +70,20 @@ struct DecoderGraph {
   std::vector<std::string> notes;
 };
 
-DecoderGraph MakeDecoderGraph(const DecoderSpec& spec,
-                              const GraphOptions& options);
+// Source tensors whose own codes, scales and zero points go into the graph.
+using KeptGrids = std::map<std::string, QuantGrid, std::less<>>;
 
-// Initializer names of a quantised weight, as each algorithm's tool has them.
+DecoderGraph MakeDecoderGraph(const DecoderSpec& spec,
+                              const GraphOptions& options,
+                              const KeptGrids& kept);
+
+// Initializer names of a quantised weight, as each algorithm's tool has them;
+// `kept`: as the builder names those of checkpoints that are quantised.
 struct QuantizedNames {
   std::string codes, scales, zero_points;
 };
 QuantizedNames NamesOf(const std::string& weight,
-                       const QuantizeOptions& options);
+                       const QuantizeOptions& options, bool kept);
 
 }  // namespace slm::convert
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The parts of a layer: products, norms, attention, MLP.
+#include <algorithm>
 #include <utility>
 
 #include "tools/convert/graph_maker.h"
@@ -37,10 +38,10 @@ std::string GraphMaker::MatMul(const std::string& name,
     Node(name, "MatMul", "", {x, tensor}, {out});
     return out;
   }
-  const QuantizeOptions& q = options_.quantize;
-  out_.weights.push_back(
-      {WeightKind::kQuantized, tensor, std::move(sources), n, k, 0, 0});
-  const QuantizedNames names = NamesOf(tensor, q);
+  const auto [q, kept] = FormatOf(sources);
+  out_.weights.push_back({WeightKind::kQuantized, tensor, std::move(sources), n,
+                          k, 0, 0, q, kept});
+  const QuantizedNames names = NamesOf(tensor, q, kept);
   std::vector<std::string> inputs = {x, names.codes, names.scales};
   if (!q.symmetric) inputs.push_back(names.zero_points);
   Attributes attributes = {{"K", k}, {"N", n}};
@@ -49,9 +50,28 @@ std::string GraphMaker::MatMul(const std::string& name,
   }
   attributes.push_back({"bits", int64_t{q.bits}});
   attributes.push_back({"block_size", static_cast<int64_t>(q.block_size)});
-  Node(name + "_Q" + std::to_string(q.bits), "MatMulNBits", kMicrosoft,
-       std::move(inputs), {out}, std::move(attributes));
+  const std::string end = kept ? "NBits" : "_Q" + std::to_string(q.bits);
+  Node(name + end, "MatMulNBits", kMicrosoft, std::move(inputs), {out},
+       std::move(attributes));
   return out;
+}
+
+// Sources that are kept keep what is common to them: the widest codes, the
+// smallest blocks.
+GraphMaker::WeightFormat GraphMaker::FormatOf(
+    const std::vector<SourceRows>& sources) const {
+  WeightFormat format{options_.quantize, true};
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const auto found = kept_.find(sources[i].tensor);
+    if (found == kept_.end()) return {options_.quantize, false};
+    const QuantGrid& grid = found->second;
+    QuantizeOptions& q = format.quantize;
+    q.bits = i == 0 ? grid.bits : std::max(q.bits, grid.bits);
+    q.block_size =
+        i == 0 ? grid.block_size : std::min(q.block_size, grid.block_size);
+    q.symmetric = i == 0 ? grid.symmetric : q.symmetric && grid.symmetric;
+  }
+  return format;
 }
 
 std::string GraphMaker::Bias(const std::string& name, const std::string& weight,

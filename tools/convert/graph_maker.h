@@ -18,8 +18,9 @@ inline constexpr const char* kMicrosoft = "com.microsoft";
 
 class GraphMaker {
  public:
-  GraphMaker(const DecoderSpec& spec, const GraphOptions& options)
-      : spec_(spec), options_(options) {}
+  GraphMaker(const DecoderSpec& spec, const GraphOptions& options,
+             const KeptGrids& kept)
+      : spec_(spec), options_(options), kept_(kept) {}
 
   DecoderGraph Make();
 
@@ -70,6 +71,12 @@ class GraphMaker {
   void AddLayer(size_t i);
   void AddHead();
 
+  // The format of a quantised weight with these sources.
+  struct WeightFormat {
+    QuantizeOptions quantize;
+    bool kept = false;
+  };
+  WeightFormat FormatOf(const std::vector<SourceRows>& sources) const;
   std::string MatMul(const std::string& name, const std::string& weight,
                      const std::string& x, std::vector<SourceRows> sources,
                      int64_t n, int64_t k, const std::string& output = "");
@@ -98,16 +105,20 @@ class GraphMaker {
   std::string At(size_t layer, const std::string& rest) const {
     return "/model/layers." + std::to_string(layer) + "/" + rest;
   }
+  SourceRows EmbeddingRows() const {
+    return {"model.embed_tokens.weight", spec_.vocab, 0, spec_.vocab};
+  }
   // Tables share bytes with the head where the embedding is its transpose.
   bool SharesHead() const {
+    const auto block =
+        static_cast<int64_t>(FormatOf({EmbeddingRows()}).quantize.block_size);
     return spec_.tied && options_.share_embeddings &&
-           (!options_.quantized() ||
-            spec_.hidden % static_cast<int64_t>(options_.quantize.block_size) ==
-                0);
+           (!options_.quantized() || spec_.hidden % block == 0);
   }
 
   const DecoderSpec& spec_;
   const GraphOptions& options_;
+  const KeptGrids& kept_;
   DecoderGraph out_;
   std::set<std::string> constants_;
   std::string seqlens_, total_, total_int64_;

@@ -213,9 +213,9 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
   json.String("name", LastName(source.folder));
   json.String("architecture", source.spec.hf_class);
   json.BeginArray("files");
-  for (const std::string& name : source.weights.files()) json.String(name);
+  for (const std::string& name : source.weights->files()) json.String(name);
   json.EndArray();
-  json.Int("weight_bytes", static_cast<int64_t>(source.weights.total_bytes()));
+  json.Int("weight_bytes", static_cast<int64_t>(source.weights->total_bytes()));
   json.EndObject();
   json.BeginArray("adapters");
   for (const AdapterRequest& adapter : options.adapters) {

@@ -63,11 +63,11 @@ Result<Source> OpenSource(const std::string& folder,
   Result<DecoderSpec> spec = ReadDecoderSpec(root, source.config);
   if (!spec.ok()) return spec.status().In(Printable(config_path, 400));
   source.spec = std::move(spec).value();
-  SLM_ASSIGN_OR_RETURN(source.weights, SafeTensors::Open(folder));
+  SLM_ASSIGN_OR_RETURN(source.weights, OpenSafeTensorSource(folder));
   SLM_ASSIGN_OR_RETURN(source.adapters,
-                       AdapterSet::Open(adapters, source.weights));
+                       AdapterSet::Open(adapters, *source.weights));
   // A head that the file leaves out is the embedding's table.
-  if (!source.weights.Find("lm_head.weight")) source.spec.tied = true;
+  if (!source.weights->Find("lm_head.weight")) source.spec.tied = true;
   if (!IsFile(folder + "/tokenizer.json")) {
     return Error(ErrorKind::kNotFound,
                  "\"%s\": tokenizer.json not found; save the model's fast "

@@ -3,17 +3,18 @@
 #ifndef SLM_TOOLS_CONVERT_SOURCE_H_
 #define SLM_TOOLS_CONVERT_SOURCE_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "loader/config.h"
-#include "loader/safetensors.h"
 #include "loader/template_files.h"
 #include "loader/tokenizer_config.h"
 #include "runtime/core/log.h"
 #include "runtime/core/result.h"
 #include "tools/convert/adapter.h"
 #include "tools/convert/decoder_spec.h"
+#include "tools/convert/tensors.h"
 
 namespace slm::convert {
 
@@ -23,7 +24,7 @@ struct Source {
   // False: one id, which genai_config.json has without a list.
   bool eos_is_list = false;
   DecoderSpec spec;
-  SafeTensors weights;
+  std::unique_ptr<TensorSource> weights;
   AdapterSet adapters;
   TokenizerConfig tokenizer;
   TemplateSource chat_template;  // the one that transformers takes

@@ -11,7 +11,7 @@
 
 #include "ops/kernels/convert.h"
 #include "runtime/core/shape.h"
-#include "tools/convert/decode.h"
+#include "tools/convert/weight_reader.h"
 
 namespace slm::convert {
 namespace {
@@ -19,96 +19,9 @@ namespace {
 // Float32 values of a panel. Two are alive at a time with what is made of them.
 constexpr size_t kPanelValues = size_t{4} << 20;
 
-bool AllFinite(const float* values, size_t count) {
-  // x - x is 0, or NaN for infinities and NaN: one test at the end.
-  float sum = 0;
-  for (size_t i = 0; i < count; ++i) sum += values[i] - values[i];
-  return sum == 0;
-}
-
-// Rows of a weight out of its sources.
-class Reader {
- public:
-  Reader(const SafeTensors& source, const AdapterSet& adapters,
-         ThreadPool& threads)
-      : source_(source), adapters_(adapters), threads_(threads) {}
-
-  // Before the rows of another weight.
-  void Begin(const Weight& weight) {
-    mergers_.clear();
-    for (const SourceRows& rows : weight.sources) {
-      if (const auto* deltas = adapters_.Find(rows.tensor)) {
-        mergers_.try_emplace(rows.tensor, *deltas);
-      }
-    }
-  }
-
-  // out [rows, k] = rows [first, first + rows).
-  Status Read(const Weight& weight, int64_t first, int64_t rows, float* out) {
-    std::atomic<int64_t> bad{-1};
-    const auto k = static_cast<size_t>(weight.k);
-    // 2^14 values take some 5 us.
-    const size_t grain = std::max<size_t>(1, (size_t{1} << 14) / k);
-    ParallelFor(threads_, static_cast<size_t>(rows), grain,
-                [&](size_t begin, size_t end, size_t) {
-                  for (size_t r = begin; r < end; ++r) {
-                    const int64_t at = first + static_cast<int64_t>(r);
-                    ReadRow(weight, at, out + r * k);
-                    if (!AllFinite(out + r * k, k)) bad = at;
-                  }
-                });
-    if (bad < 0) return OkStatus();
-    return Invalid("tensor \"%s\" holds values that are not finite",
-                   Printable(Find(weight, bad).first->tensor).c_str());
-  }
-
-  // The pages of these rows are not needed any more.
-  void Release(const Weight& weight, int64_t first, int64_t rows) const {
-    while (rows > 0) {
-      const auto [source, at] = Find(weight, first);
-      const int64_t count = std::min(rows, source->first + source->count - at);
-      const SafeTensor& tensor = *source_.Find(source->tensor);
-      const size_t row =
-          static_cast<size_t>(weight.k) * SafeTypeBytes(tensor.type);
-      source_.Release(tensor, static_cast<size_t>(at) * row,
-                      static_cast<size_t>(count) * row);
-      first += count;
-      rows -= count;
-    }
-  }
-
- private:
-  // The source of row `row` and the row in it.
-  static std::pair<const SourceRows*, int64_t> Find(const Weight& weight,
-                                                    int64_t row) {
-    const SourceRows* source = weight.sources.data();
-    while (row >= source->count) row -= source++->count;
-    return {source, source->first + row};
-  }
-
-  void ReadRow(const Weight& weight, int64_t row, float* out) const {
-    const auto [rows, at] = Find(weight, row);
-    const SafeTensor& tensor = *source_.Find(rows->tensor);
-    const auto k = static_cast<size_t>(weight.k);
-    const size_t offset =
-        static_cast<size_t>(at) * k * SafeTypeBytes(tensor.type);
-    Decode(tensor.type, tensor.bytes.data() + offset, k, out);
-    const auto merger = mergers_.find(rows->tensor);
-    if (merger != mergers_.end()) {
-      merger->second.Merge(static_cast<size_t>(at), out, k);
-    }
-    for (size_t i = 0; weight.add != 0 && i < k; ++i) out[i] += weight.add;
-  }
-
-  const SafeTensors& source_;
-  const AdapterSet& adapters_;
-  ThreadPool& threads_;
-  std::map<std::string, RowMerger> mergers_;  // of the weight's sources
-};
-
 class Writer {
  public:
-  Writer(const SafeTensors& source, const AdapterSet& adapters,
+  Writer(const TensorSource& source, const AdapterSet& adapters,
          const DecoderSpec& spec, const GraphOptions& options,
          ThreadPool& threads, const WriteProgress& progress, FileWriter* file)
       : reader_(source, adapters, threads),
@@ -220,7 +133,7 @@ class Writer {
 
   Status WriteQuantized(const Weight& weight,
                         const std::vector<OnnxInitializer>& parts) {
-    const QuantizeOptions& q = options_.quantize;
+    const QuantizeOptions& q = weight.quantize;
     const auto k = static_cast<size_t>(weight.k);
     const size_t code_row = q.CodeRowBytes(k);
     const size_t scale_row = q.Blocks(k) * sizeof(float);
@@ -229,14 +142,18 @@ class Writer {
     for (int64_t r = 0; r < weight.n; r += step) {
       const int64_t rows = std::min(step, weight.n - r);
       const auto count = static_cast<size_t>(rows);
-      panel_.resize(count * k);
       codes_.resize(count * code_row);
       scales_.resize(count * q.Blocks(k));
       zeros_.resize(count * zero_row);
-      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      const QuantizedRows out{codes_.data(), scales_.data(), zeros_.data()};
+      if (weight.kept) {
+        SLM_RETURN_IF_ERROR(reader_.ReadKept(weight, r, rows, out));
+      } else {
+        panel_.resize(count * k);
+        SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+        QuantizeRows(q, panel_.data(), count, k, nullptr, threads_, out);
+      }
       reader_.Release(weight, r, rows);
-      QuantizeRows(q, panel_.data(), count, k, nullptr, threads_,
-                   {codes_.data(), scales_.data(), zeros_.data()});
       const auto first = static_cast<uint64_t>(r);
       SLM_RETURN_IF_ERROR(Put(parts[0].offset + first * code_row, codes_.data(),
                               codes_.size()));
@@ -268,7 +185,7 @@ class Writer {
     return OkStatus();
   }
 
-  Reader reader_;
+  WeightReader reader_;
   const DecoderSpec& spec_;
   const GraphOptions& options_;
   ThreadPool& threads_;
@@ -301,9 +218,9 @@ std::vector<OnnxInitializer> PartsOf(const Weight& weight,
     case WeightKind::kQuantized:
       break;
   }
-  const QuantizeOptions& q = options.quantize;
+  const QuantizeOptions& q = weight.quantize;
   const auto k = static_cast<size_t>(weight.k);
-  const QuantizedNames names = NamesOf(weight.name, q);
+  const QuantizedNames names = NamesOf(weight.name, q, weight.kept);
   const auto blocks = static_cast<int64_t>(q.Blocks(k));
   const auto block_bytes = static_cast<int64_t>(q.CodeRowBytes(k)) / blocks;
   std::vector<OnnxInitializer> parts = {
@@ -318,8 +235,8 @@ std::vector<OnnxInitializer> PartsOf(const Weight& weight,
 }
 
 // A tensor that is there and that a graph does not need.
-bool MayBeLeftOut(const SafeTensors& source, const DecoderSpec& spec,
-                  const std::string& name, const SafeTensor& tensor) {
+bool MayBeLeftOut(const TensorSource& source, const DecoderSpec& spec,
+                  const std::string& name) {
   constexpr std::string_view kFrequencies = "rotary_emb.inv_freq";
   const std::string_view view = name;
   if (view.size() >= kFrequencies.size() &&
@@ -327,19 +244,18 @@ bool MayBeLeftOut(const SafeTensors& source, const DecoderSpec& spec,
     return true;  // computed from the config; old files have it
   }
   // Of a tied model that says so twice.
-  const SafeTensor* table = source.Find("model.embed_tokens.weight");
-  return spec.tied && name == "lm_head.weight" && table &&
-         table->type == tensor.type && table->bytes == tensor.bytes;
+  return spec.tied && name == "lm_head.weight" &&
+         source.SameBytes(name, "model.embed_tokens.weight");
 }
 
 }  // namespace
 
-Status CheckSources(const SafeTensors& source, const DecoderSpec& spec,
+Status CheckSources(const TensorSource& source, const DecoderSpec& spec,
                     const std::vector<Weight>& weights) {
   std::set<std::string_view> used;
   for (const Weight& weight : weights) {
     for (const SourceRows& rows : weight.sources) {
-      const SafeTensor* tensor = source.Find(rows.tensor);
+      const TensorInfo* tensor = source.Find(rows.tensor);
       const std::string shown = Printable(rows.tensor);
       if (!tensor) return Invalid("tensor \"%s\" is missing", shown.c_str());
       const Shape expected = weight.kind == WeightKind::kVector
@@ -350,15 +266,15 @@ Status CheckSources(const SafeTensors& source, const DecoderSpec& spec,
                        shown.c_str(), tensor->shape.ToString().c_str(),
                        expected.ToString().c_str());
       }
-      if (!IsFloatType(tensor->type)) {
+      if (!tensor->readable) {
         return Invalid("tensor \"%s\": %s weights are not supported",
-                       shown.c_str(), SafeTypeName(tensor->type));
+                       shown.c_str(), tensor->type);
       }
       used.insert(rows.tensor);
     }
   }
   for (const auto& [name, tensor] : source.tensors()) {
-    if (!used.count(name) && !MayBeLeftOut(source, spec, name, tensor)) {
+    if (!used.count(name) && !MayBeLeftOut(source, spec, name)) {
       return Invalid("tensor \"%s\" has no place in a %s of this config",
                      Printable(name).c_str(), spec.hf_class.c_str());
     }
@@ -398,7 +314,7 @@ std::vector<OnnxInitializer> DataLayout::Initializers() const {
   return all;
 }
 
-Status WriteWeights(const SafeTensors& source, const AdapterSet& adapters,
+Status WriteWeights(const TensorSource& source, const AdapterSet& adapters,
                     const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,

@@ -10,19 +10,19 @@
 #include <vector>
 
 #include "loader/onnx_writer.h"
-#include "loader/safetensors.h"
 #include "runtime/core/file_output.h"
 #include "runtime/core/result.h"
 #include "runtime/core/threads.h"
 #include "tools/convert/adapter.h"
 #include "tools/convert/decoder_spec.h"
 #include "tools/convert/graph.h"
+#include "tools/convert/tensors.h"
 
 namespace slm::convert {
 
 // Every source is there with the expected shape and a type that this program
 // reads; every tensor of the file is used.
-Status CheckSources(const SafeTensors& source, const DecoderSpec& spec,
+Status CheckSources(const TensorSource& source, const DecoderSpec& spec,
                     const std::vector<Weight>& weights);
 
 // Where each weight's parts go.
@@ -45,7 +45,7 @@ struct WriteProgress {
   std::function<Status(uint64_t done)> report;
 };
 
-Status WriteWeights(const SafeTensors& source, const AdapterSet& adapters,
+Status WriteWeights(const TensorSource& source, const AdapterSet& adapters,
                     const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
