@@ -333,12 +333,15 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   const size_t bytes_of_work =
       b.n * b.row_bytes() * std::min<size_t>(m, 16) * args.products();
   const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
-  ParallelFor(
-      pool, b.n, kQGemmColumns,
-      [&](size_t begin, size_t end, size_t worker) {
-        tiles(args, begin, end, worker);
-      },
-      workers);
+  const auto range = [&](size_t begin, size_t end, size_t worker) {
+    tiles(args, begin, end, worker);
+  };
+  // Few rows wait for memory, which likes to be read in long runs.
+  if (m < kQGemmRowStep) {
+    ParallelFor(pool, b.n, kQGemmColumns, range, workers);
+  } else {
+    ParallelForEach(pool, b.n, kQGemmColumns, range, workers);
+  }
 }
 
 }  // namespace slm

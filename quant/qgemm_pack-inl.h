@@ -87,22 +87,31 @@ HWY_INLINE void ScalesOf(const float* x, size_t bs, size_t blocks,
   hn::Store(hn::IfThenZeroElse(bad, inverse), d4, out->inverse);
 }
 
-// q [blocks * bs] = round(x * inverse); sums [4] of the blocks' q.
+// q [blocks * bs] = round(x * inverse); sums [4] of the blocks' q. 1.5 * 2^23 +
+// a number below 2^22 is rounded to an integer, and lies as such in the low
+// bits: NearestInt and a saturating DemoteTo would also care for what is
+// larger.
 HWY_INLINE void QuantizeBlocks(const float* x, size_t bs, size_t blocks,
                                const FourScales& s, int8_t* HWY_RESTRICT q,
                                int32_t* HWY_RESTRICT sums) {
   const DF32 df;
   const DI32 di;
-  const hn::Rebind<int8_t, DF32> di8;
+  const DU32 du;
+  const hn::Rebind<uint8_t, DU32> du8;
+  const VF32 magic = hn::Set(df, 12582912.0f);
+  const VI32 magic_bits = hn::BitCast(di, magic);
   VI32 total[kBlocksAtOnce];
   for (size_t b = 0; b < kBlocksAtOnce; ++b) {
     total[b] = hn::Zero(di);
     const VF32 factor = hn::Set(df, s.inverse[b]);
     for (size_t i = 0; b < blocks && i < bs; i += kLanes) {
       const VF32 v = hn::LoadU(df, x + b * bs + i);
-      const VI32 rounded = hn::NearestInt(hn::Mul(v, factor));
-      total[b] = hn::Add(total[b], rounded);
-      hn::Store(hn::DemoteTo(di8, rounded), di8, q + b * bs + i);
+      // Two roundings, not a MulAdd: as everywhere (-ffp-contract=off).
+      const VF32 rounded = hn::Add(hn::Mul(v, factor), magic);
+      const VI32 bits = hn::BitCast(di, rounded);
+      total[b] = hn::Add(total[b], hn::Sub(bits, magic_bits));
+      hn::Store(hn::TruncateTo(du8, hn::BitCast(du, bits)), du8,
+                reinterpret_cast<uint8_t*>(q + b * bs + i));
     }
   }
   hn::Store(
@@ -188,8 +197,14 @@ HWY_NOINLINE void QuantizeRow(const float* a, const QGemmArgs& g,
     }
     FourScales s;
     alignas(16) int32_t sums[kBlocksAtOnce];
-    ScalesOf(x, bs, count, &s);
-    QuantizeBlocks(x, bs, count, s, q, sums);
+    // Almost always; with constants the loops unroll.
+    if (bs == 32 && count == kBlocksAtOnce) {
+      ScalesOf(x, 32, kBlocksAtOnce, &s);
+      QuantizeBlocks(x, 32, kBlocksAtOnce, s, q, sums);
+    } else {
+      ScalesOf(x, bs, count, &s);
+      QuantizeBlocks(x, bs, count, s, q, sums);
+    }
     for (size_t i = 0; i < count; ++i) {
       const size_t at = first + (block + i) * step;
       std::memcpy(g.a_scales + at, &s.scale[i], sizeof(float));

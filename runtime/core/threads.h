@@ -3,6 +3,7 @@
 #ifndef SLM_RUNTIME_CORE_THREADS_H_
 #define SLM_RUNTIME_CORE_THREADS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -70,6 +71,25 @@ void ParallelFor(ThreadPool& pool, size_t count, size_t grain, const Body& body,
         if (begin < end) (*c.body)(begin, end, worker);
       },
       &context);
+}
+
+// The same ranges of one grain each, taken in ascending order by whichever
+// worker is free: for long loops, in which workers do not keep step on a
+// machine that others use, too. Only where no result depends on the worker.
+template <typename Body>
+void ParallelForEach(ThreadPool& pool, size_t count, size_t grain,
+                     const Body& body, size_t most_workers = SIZE_MAX) {
+  const size_t blocks = (count + grain - 1) / grain;
+  std::atomic<size_t> next{0};
+  ParallelFor(
+      pool, blocks < pool.size() ? blocks : pool.size(), 1,
+      [&](size_t, size_t, size_t worker) {
+        for (size_t i; (i = next.fetch_add(1)) < blocks;) {
+          const size_t begin = i * grain;
+          body(begin, count - begin < grain ? count : begin + grain, worker);
+        }
+      },
+      most_workers);
 }
 
 }  // namespace slm

@@ -13,22 +13,36 @@
 namespace slm {
 namespace {
 
-TEST(Threads, ParallelForCoversEachIndexOnce) {
+TEST(Threads, LoopsCoverEachIndexOnce) {
   for (size_t threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);
     for (size_t count : {0, 1, 2, 7, 64, 1000}) {
       for (size_t grain : {1, 3, 64}) {
         std::vector<int> hits(count);
-        ParallelFor(pool, count, grain,
-                    [&](size_t begin, size_t end, size_t worker) {
-                      EXPECT_LT(worker, threads);
-                      EXPECT_EQ(begin % grain, 0u);
-                      for (size_t i = begin; i < end; ++i) ++hits[i];
-                    });
-        for (int h : hits) EXPECT_EQ(h, 1);
+        const auto body = [&](size_t begin, size_t end, size_t worker) {
+          EXPECT_LT(worker, threads);
+          EXPECT_EQ(begin % grain, 0u);
+          EXPECT_LE(end, count);
+          for (size_t i = begin; i < end; ++i) ++hits[i];
+        };
+        ParallelFor(pool, count, grain, body);
+        ParallelForEach(pool, count, grain, body);
+        ParallelForEach(pool, count, grain, body, /*most_workers=*/2);
+        for (int h : hits) EXPECT_EQ(h, 3);
       }
     }
   }
+}
+
+// One worker is held up by its first range: others take the rest.
+TEST(Threads, FreeWorkersTakeWhatIsLeft) {
+  ThreadPool pool(2);
+  std::atomic<size_t> done{0};
+  ParallelForEach(pool, 50, 1, [&](size_t begin, size_t, size_t) {
+    while (begin == 0 && done < 49) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done.load(), 50u);
 }
 
 TEST(Threads, ManyRunsInARow) {
