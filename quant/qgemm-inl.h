@@ -131,6 +131,11 @@ HWY_INLINE void PrefetchNext(const PanelChunk& p, size_t block) {
   }
 }
 
+// A row of acc before a chunk of b: zero before the first, whatever lies there.
+HWY_INLINE VF32 LoadSums(const PanelChunk& p, const uint32_t* acc) {
+  return p.first ? hn::Zero(DF32()) : LoadFloats(acc);
+}
+
 // acc [r][n] += sum over blocks of
 //   (init[r] + dot(q[n], a[r]) - zp[n] * sum(a[r])) * scale[n] * a_scale[r]
 // for kVectors * kLanes columns n and kRows rows r. All but the last two
@@ -138,15 +143,15 @@ HWY_INLINE void PrefetchNext(const PanelChunk& p, size_t block) {
 // where that is known when compiling, or 0.
 template <Dot kDot, bool kSigned, bool kHasZp, int kRows, int kVectors,
           int kGroups>
-HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n,
-                           const QuantizedRows& a, uint32_t* HWY_RESTRICT acc) {
+HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n, const PackedRows& a,
+                           uint32_t* HWY_RESTRICT acc) {
   const DI32 di;
   VF32 y[kRows][kVectors];
   HWY_UNROLL(8)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {
-      y[r][v] = LoadFloats(acc + r * kQGemmColumns + v * kLanes);
+      y[r][v] = LoadSums(p, acc + r * kQGemmColumns + v * kLanes);
     }
   }
   const uint32_t* HWY_RESTRICT panel = p.words + n;
@@ -204,7 +209,7 @@ HWY_INLINE void FloatKernel(const PanelChunk& p, size_t n,
   const VU32 mask = hn::Set(DU32(), (1u << kBits) - 1);
   VF32 y[kRows];
   HWY_UNROLL(8)
-  for (int r = 0; r < kRows; ++r) y[r] = LoadFloats(acc + r * kQGemmColumns);
+  for (int r = 0; r < kRows; ++r) y[r] = LoadSums(p, acc + r * kQGemmColumns);
   const uint32_t* HWY_RESTRICT panel = p.words + n;
   const size_t words_per_block = p.groups_per_block * (kBits / 2);
   for (size_t block = 0; block < p.blocks; ++block) {

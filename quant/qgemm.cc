@@ -95,11 +95,11 @@ void Int8Rows(const QGemmArgs& g, const PanelChunk& p, size_t block, size_t row,
   constexpr int kVectors = Int8Shape<kDot>::kVectors;
   const size_t blocks = g.b->blocks(), bs = g.b->block_size;
   const size_t at = row * blocks + block * kRows;
-  const QuantizedRows a = {.words = g.a_words + at * (bs / 4),
-                           .scales = g.a_scales + at,
-                           .init = g.a_init + at,
-                           .sums = g.a_sums + at,
-                           .next = kRows * blocks * (bs / 4)};
+  const PackedRows a = {.words = g.a_words + at * (bs / 4),
+                        .scales = g.a_scales + at,
+                        .init = g.a_init + at,
+                        .sums = g.a_sums + at,
+                        .next = kRows * blocks * (bs / 4)};
   for (size_t n = 0; n < kQGemmColumns; n += kVectors * kLanes) {
     // Blocks of 32 are what exporters write: 10 % faster without a loop.
     if (kRows >= 4 && p.groups_per_block == 2) {
@@ -151,9 +151,6 @@ void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
     for (size_t m = m0; m < m1;) {
       const size_t rows = RowsOfCall(m, g.m, k.most_rows, k.halved);
       uint32_t* acc = w.acc[product] + (m - m0) * kQGemmColumns;
-      if (block == 0) {
-        std::memset(acc, 0, rows * kQGemmColumns * sizeof *acc);
-      }
       // Lines of c that are not in a cache arrive during the kernel.
       for (size_t r = 0; store && r < rows; ++r) {
         hwy::Prefetch(g.c + (m + r) * g.ldc + n0);

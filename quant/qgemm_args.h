@@ -73,6 +73,7 @@ struct PanelChunk {
   const uint32_t* zero_points;  // [blocks][columns] bits of float32
   size_t blocks;
   size_t groups_per_block;  // bs / 16
+  bool first;               // sums start here
   // Half of the bytes that the next panel is made of, 16 rows by `next_stride`:
   // the first kernel asks for them, turning this panel for the other half, so
   // that memory is busy during both. Null: nothing to fetch.
@@ -82,7 +83,7 @@ struct PanelChunk {
 
 // R rows of int8 activations: 16 columns of row 0, of row 1, ... of row R-1,
 // then the next 16 columns; inside the 16, the order of b's sub-vectors.
-struct QuantizedRows {
+struct PackedRows {
   const uint32_t* words;   // [Kp/16][R][4]
   const uint32_t* scales;  // [blocks][R] bits of float32
   const uint32_t* init;    // [blocks][R] int32: where the dot product starts

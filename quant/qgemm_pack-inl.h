@@ -285,6 +285,7 @@ HWY_INLINE PanelChunk TurnScales(const BlockQuantMatrix& b, size_t row,
           .zero_points = w.zero_points,
           .blocks = count,
           .groups_per_block = b.block_size / 16,
+          .first = first == 0,
           .next = b.b + (row + kQGemmColumns) * b.row_bytes() +
                   first * b.block_bytes(),
           .next_stride = b.row_bytes(),

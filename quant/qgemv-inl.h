@@ -129,7 +129,7 @@ HWY_INLINE void TurnSums(const uint32_t* HWY_RESTRICT sums, size_t units,
 template <bool kHasZp>
 HWY_INLINE void AddBlocks(const uint32_t* HWY_RESTRICT turned,
                           const PanelChunk& p, size_t units_per_block,
-                          const QuantizedRows& a, uint32_t* HWY_RESTRICT acc) {
+                          const PackedRows& a, uint32_t* HWY_RESTRICT acc) {
   const DI32 di;
   for (size_t n = 0; n < kTile; n += kLanes) {
     VF32 y = LoadFloats(acc + n);
