@@ -16,6 +16,10 @@ add_test(NAME convert_families_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_families_test.py
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME convert_packed_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_packed_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 add_test(NAME convert_real_runtimes_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_real_runtimes_test.py
           $<TARGET_FILE:slm-convert>

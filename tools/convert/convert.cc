@@ -13,6 +13,7 @@
 #include "runtime/core/threads.h"
 #include "slm/slm.h"
 #include "tools/convert/graph.h"
+#include "tools/convert/kept.h"
 #include "tools/convert/output.h"
 #include "tools/convert/source.h"
 #include "tools/convert/weights.h"
@@ -142,31 +143,27 @@ Status WriteFolder(const Source& source, const Options& options,
   return folder.Publish();
 }
 
-// Adapters change what they are merged into: it is quantised again.
-KeptGrids GridsToKeep(const Source& source) {
-  KeptGrids kept;
-  for (const auto& [name, tensor] : source.weights->tensors()) {
-    if (tensor.grid && !source.adapters.Find(name)) {
-      kept.emplace(name, *tensor.grid);
-    }
-  }
-  return kept;
-}
-
 }  // namespace
 
-Result<Summary> Convert(const Options& options, const LogSink& log) {
+Result<Summary> Convert(const Options& requested, const LogSink& log) {
   const double begin = MonotonicSeconds();
+  Options options = requested;
   SLM_ASSIGN_OR_RETURN(const Source source,
                        OpenSource(options.source, options.adapters, log));
   SLM_RETURN_IF_ERROR(CheckApart(options));
+  FollowSource(*source.weights, &options);
+  Summary summary;
+  summary.notes = options.notes;
+  SLM_ASSIGN_OR_RETURN(
+      const KeptGrids kept,
+      ChooseKept(*source.weights, source.adapters, options, &summary.notes));
   const DecoderGraph decoder =
-      MakeDecoderGraph(source.spec, options.graph, GridsToKeep(source));
+      MakeDecoderGraph(source.spec, options.graph, kept);
   SLM_RETURN_IF_ERROR(
       CheckSources(*source.weights, source.spec, decoder.weights));
   const DataLayout layout = LayOut(decoder.weights, options.graph);
-  Summary summary;
-  summary.notes = options.notes;
+  summary.notes.insert(summary.notes.end(), source.weights->notes().begin(),
+                       source.weights->notes().end());
   summary.notes.insert(summary.notes.end(), source.spec.notes.begin(),
                        source.spec.notes.end());
   summary.notes.insert(summary.notes.end(), decoder.notes.begin(),

@@ -110,7 +110,6 @@ constexpr Foreign kForeign[] = {
     {"num_experts", 0},
     {"num_local_experts", 0},
     {"query_pre_attn_scalar", 1e300, &Family::query_scalar},
-    {"quantization_config", 1e300},
     {"residual_multiplier", 1, &Family::multipliers},
     {"use_bias", 0, &Family::interleaved},
     {"use_bidirectional_attention", 0},

@@ -162,7 +162,10 @@ Status SetBuilderOption(const std::string& given, const std::string& value,
   GraphOptions* graph = &o->graph;
   std::string key = given;
   if (key.rfind("int4_", 0) == 0) key = key.substr(5);
-  if (key == "block_size") return SetBlockSize(given, value, graph);
+  if (key == "block_size") {
+    o->given.block_size = true;
+    return SetBlockSize(given, value, graph);
+  }
   if (key == "accuracy_level") {
     SLM_ASSIGN_OR_RETURN(graph->accuracy_level, NumberOf(given, value));
     if (graph->accuracy_level >= 0 && graph->accuracy_level <= 4) {
@@ -171,6 +174,7 @@ Status SetBuilderOption(const std::string& given, const std::string& value,
     return Usage("%s = %s, supported: 0..4", given.c_str(), value.c_str());
   }
   if (key == "is_symmetric") {
+    o->given.symmetry = true;
     SLM_ASSIGN_OR_RETURN(graph->quantize.symmetric, BooleanOf(given, value));
     return OkStatus();
   }

@@ -36,6 +36,7 @@ constexpr Flag kFlags[] = {
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
     {"adapter", "DIR[:SCALE]", "a PEFT LoRA to merge; may come several times"},
     {"no-shared-embeddings", "", "tied models: a float32 embedding of its own"},
+    {"requantize", "", "quantise again what the source has quantised"},
     {"name", "NAME", "of the model (the output folder's)"},
     {"t,threads", "N|auto", "threads (auto: all cores)"},
     {"force", "", "replace the output folder"},
@@ -74,8 +75,10 @@ default is ONNX Runtime's quantizer byte for byte; rtn is neural_compressor's.
   slm-convert Qwen3-0.6B models/qwen3-0.6b-int4
   slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
   slm-convert my-llama out --algorithm default --force
-Not supported yet: GPTQ, AWQ, GGUF and ONNX sources, mixture of
-experts, calibration, mixed precision.
+A source of GPTQ, AWQ, Olive or compressed-tensors keeps its codes, scales and
+blocks exactly; another -p or --requantize quantises it again.
+Not supported yet: GGUF and ONNX sources, mixture of experts, calibration, mixed
+precision.
 slm-convert check FOLDER opens a model folder and compares it with its slm.json.
 These command lines are understood, too (--force is ours):
   slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
@@ -155,7 +158,7 @@ Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   }
   if (graph.quantized()) return OkStatus();
   for (const char* name : {"block-size", "symmetric", "asymmetric", "algorithm",
-                           "accuracy-level"}) {
+                           "accuracy-level", "requantize"}) {
     if (in.Has(name)) {
       return Usage("--%s means nothing with --precision %s", name,
                    PrecisionName(graph.precision));
@@ -243,7 +246,12 @@ const char* AlgorithmName(QuantAlgorithm algorithm) {
 
 Result<Options> ParseOptions(std::span<const std::string> args) {
   if (!args.empty() && args[0] == "check") return ParseCheck(args.subspan(1));
-  if (IsForeignCommand(args)) return ParseForeignCommand(args);
+  if (IsForeignCommand(args)) {
+    SLM_ASSIGN_OR_RETURN(Options foreign, ParseForeignCommand(args));
+    foreign.given.precision = true;  // by the user or by the tool
+    if (!foreign.graph.quantize.symmetric) foreign.given.symmetry = true;
+    return foreign;
+  }
   std::vector<const char*> argv = {"slm-convert"};
   for (const std::string& arg : args) argv.push_back(arg.c_str());
   Options options;
@@ -264,6 +272,9 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
       in.Get("threads", 1, kMostThreads, &options.threads);
     }
     if (const std::string* name = in.Text("name")) options.name = *name;
+    options.given = {in.Has("precision"), in.Has("block-size"),
+                     in.Has("symmetric") || in.Has("asymmetric")};
+    options.requantize = in.Has("requantize");
     options.force = in.Has("force");
     options.dry_run = in.Has("dry-run");
     options.quiet = in.Has("quiet");

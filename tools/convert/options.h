@@ -21,6 +21,11 @@ struct Options {
   std::string source, output;  // of kCheck: the source alone
   std::vector<AdapterRequest> adapters;
   GraphOptions graph;
+  // What of `graph` the user named: the rest follows a quantised source.
+  struct {
+    bool precision = false, block_size = false, symmetry = false;
+  } given;
+  bool requantize = false;         // do not keep a source's own codes
   std::string name;                // of the model; empty: the output folder's
   size_t threads = 0;              // 0: all cores
   std::vector<std::string> notes;  // on flags that were accepted for nothing

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/convert/source.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -8,6 +9,9 @@
 #include "loader/json_fields.h"
 #include "runtime/core/file.h"
 #include "tools/convert/families.h"
+#include "tools/convert/pack_config.h"
+#include "tools/convert/packed_source.h"
+#include "tools/convert/safetensor_source.h"
 
 namespace slm::convert {
 namespace {
@@ -26,6 +30,18 @@ Status CheckFolder(const std::string& folder) {
       "cannot open \"%s\": no such folder; pass a local folder (models "
       "are not downloaded)",
       shown.c_str());
+}
+
+// As quantization_config says that they are stored.
+Result<std::unique_ptr<TensorSource>> OpenTensors(
+    const JsonValue& config, const std::string& config_path,
+    const std::string& folder) {
+  const Result<std::optional<PackConfig>> packing = ReadPackConfig(config);
+  if (!packing.ok()) return packing.status().In(Printable(config_path, 400));
+  SLM_ASSIGN_OR_RETURN(SafeTensors file, SafeTensors::Open(folder));
+  if (*packing) return OpenPackedSource(std::move(file), **packing);
+  return std::unique_ptr<TensorSource>(
+      std::make_unique<SafeTensorSource>(std::move(file)));
 }
 
 }  // namespace
@@ -63,7 +79,7 @@ Result<Source> OpenSource(const std::string& folder,
   Result<DecoderSpec> spec = ReadDecoderSpec(root, source.config);
   if (!spec.ok()) return spec.status().In(Printable(config_path, 400));
   source.spec = std::move(spec).value();
-  SLM_ASSIGN_OR_RETURN(source.weights, OpenSafeTensorSource(folder));
+  SLM_ASSIGN_OR_RETURN(source.weights, OpenTensors(root, config_path, folder));
   SLM_ASSIGN_OR_RETURN(source.adapters,
                        AdapterSet::Open(adapters, *source.weights));
   // A head that the file leaves out is the embedding's table.

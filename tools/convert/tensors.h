@@ -14,7 +14,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +39,7 @@ struct TensorInfo {
   const char* type = "";     // as its format calls it, for messages: "BF16"
   bool readable = true;      // ReadRows knows the type
   int64_t rows_at_once = 1;  // that ReadRows is best called with
+  bool quantized = false;    // to integers, whether it has a grid or not
   std::optional<QuantGrid> grid;
 };
 
@@ -60,6 +60,8 @@ class TensorSource {
   }
   // Names of the files, relative to the source's folder.
   const std::vector<std::string>& files() const { return files_; }
+  // What the user should know of this source.
+  const std::vector<std::string>& notes() const { return notes_; }
   uint64_t total_bytes() const { return total_bytes_; }
 
   // out [rows, k] = rows [first, first + rows) of a readable tensor in float32;
@@ -86,16 +88,13 @@ class TensorSource {
  protected:
   Tensors tensors_;
   std::vector<std::string> files_;
+  std::vector<std::string> notes_;
   uint64_t total_bytes_ = 0;
 };
 
 // A weight in the format `as` can hold a tensor of this grid exactly: codes
 // widen, blocks split, and a zero point may be written out.
 bool Fits(const QuantGrid& grid, const QuantizeOptions& as);
-
-// model.safetensors or its shards, as loader/safetensors.h reads them.
-Result<std::unique_ptr<TensorSource>> OpenSafeTensorSource(
-    const std::string& folder);
 
 }  // namespace slm::convert
 

@@ -243,6 +243,17 @@ bool MayBeLeftOut(const TensorSource& source, const DecoderSpec& spec,
       view.substr(view.size() - kFrequencies.size()) == kFrequencies) {
     return true;  // computed from the config; old files have it
   }
+  // Old GPTQ files have biases of 0 everywhere.
+  constexpr std::string_view kBias = ".bias";
+  const TensorInfo& tensor = *source.Find(name);
+  if (view.size() >= kBias.size() &&
+      view.substr(view.size() - kBias.size()) == kBias && tensor.readable &&
+      tensor.shape.rank() == 1) {
+    std::vector<float> values(tensor.shape.Count());
+    source.ReadRows(name, 0, tensor.shape[0], values.data());
+    return std::all_of(values.begin(), values.end(),
+                       [](float v) { return v == 0; });
+  }
   // Of a tied model that says so twice.
   return spec.tied && name == "lm_head.weight" &&
          source.SameBytes(name, "model.embed_tokens.weight");

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "tools/convert/safetensor_source.h"
+
+#include <utility>
+
+#include "tools/convert/decode.h"
+
+namespace slm::convert {
+namespace {
+
+size_t Columns(const SafeTensor& tensor) {
+  return tensor.shape.rank() == 2 ? static_cast<size_t>(tensor.shape[1]) : 1;
+}
+
+}  // namespace
+
+SafeTensorSource::SafeTensorSource(SafeTensors file) : file_(std::move(file)) {
+  files_ = file_.files();
+  total_bytes_ = file_.total_bytes();
+  for (const auto& [name, tensor] : file_.tensors()) {
+    TensorInfo& info = tensors_[name];
+    info.shape = tensor.shape;
+    info.type = SafeTypeName(tensor.type);
+    info.readable = IsFloatType(tensor.type);
+  }
+}
+
+void SafeTensorSource::ReadRows(std::string_view name, int64_t first,
+                                int64_t rows, float* out) const {
+  const SafeTensor& tensor = *file_.Find(name);
+  const size_t k = Columns(tensor);
+  Decode(tensor.type,
+         tensor.bytes.data() +
+             static_cast<size_t>(first) * k * SafeTypeBytes(tensor.type),
+         static_cast<size_t>(rows) * k, out);
+}
+
+void SafeTensorSource::Release(std::string_view name, int64_t first,
+                               int64_t rows) const {
+  const SafeTensor& tensor = *file_.Find(name);
+  const size_t row = Columns(tensor) * SafeTypeBytes(tensor.type);
+  file_.Release(tensor, static_cast<size_t>(first) * row,
+                static_cast<size_t>(rows) * row);
+}
+
+bool SafeTensorSource::SameBytes(std::string_view a, std::string_view b) const {
+  const SafeTensor* one = file_.Find(a);
+  const SafeTensor* two = file_.Find(b);
+  return one && two && one->type == two->type && one->shape == two->shape &&
+         one->bytes == two->bytes;
+}
+
+}  // namespace slm::convert
