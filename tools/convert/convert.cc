@@ -157,8 +157,8 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
   SLM_ASSIGN_OR_RETURN(
       const KeptGrids kept,
       ChooseKept(*source.weights, source.adapters, options, &summary.notes));
-  const DecoderGraph decoder =
-      MakeDecoderGraph(source.spec, options.graph, kept);
+  SLM_ASSIGN_OR_RETURN(const DecoderGraph decoder,
+                       MakeDecoderGraph(source.spec, options.graph, kept));
   SLM_RETURN_IF_ERROR(
       CheckSources(*source.weights, source.spec, decoder.weights));
   const DataLayout layout = LayOut(decoder.weights, options.graph);

@@ -90,6 +90,10 @@ DecoderGraph GraphMaker::Make() {
   AddEmbedding();
   for (size_t i = 0; i < spec_.layers.size(); ++i) AddLayer(i);
   AddHead();
+  for (size_t i = 0; i < applied_.size(); ++i) {
+    if (applied_[i] || options_.rules[i].pattern.empty()) continue;
+    out_.unmatched.push_back(options_.rules[i].pattern);
+  }
   return std::move(out_);
 }
 
@@ -192,46 +196,132 @@ void GraphMaker::AddLongRope(const Rope& rope) {
         {"else_branch", branch("small", rope.table)}});
 }
 
-void GraphMaker::AddEmbedding() {
-  const std::string at = "/model/embed_tokens/";
-  const SourceRows source = EmbeddingRows();
-  if (!SharesHead()) {
-    if (spec_.tied && options_.share_embeddings) {
-      out_.notes.push_back(
-          Format("hidden_size = %lld is no multiple of the block size: the "
-                 "embedding is not shared with the head",
-                 static_cast<long long>(spec_.hidden)));
-    }
-    out_.weights.push_back({WeightKind::kTable,
-                            source.tensor,
-                            {source},
-                            spec_.vocab,
-                            spec_.hidden,
-                            0,
-                            0});
-    residual_ = Node(at + "Gather", "Gather", {source.tensor, "input_ids"});
-  } else if (options_.quantized()) {
-    const auto [q, kept] = FormatOf({source});
-    const QuantizedNames names = NamesOf("lm_head.MatMul.weight", q, kept);
-    const std::string shape = Ints({spec_.vocab, spec_.hidden * q.bits / 8});
-    const std::string table =
-        Node(at + "Reshape", "Reshape", {names.codes, shape});
-    std::vector<std::string> inputs = {table, "input_ids", names.scales};
-    if (!q.symmetric) inputs.push_back(names.zero_points);
-    residual_ = at + "GatherBlockQuantized/output_0";
-    Node(at + "GatherBlockQuantized", "GatherBlockQuantized", kMicrosoft,
-         std::move(inputs), {residual_},
-         {{"bits", int64_t{q.bits}},
-          {"block_size", static_cast<int64_t>(q.block_size)},
-          {"gather_axis", int64_t{0}},
-          {"quantize_axis", int64_t{1}}});
-  } else {
-    const std::string table =
-        Node(at + "Transpose", "Transpose", {"lm_head.MatMul.weight"},
-             {{"perm", std::vector<int64_t>{1, 0}}});
-    residual_ = Node(at + "Gather", "Gather", {table, "input_ids"});
+int GraphMaker::RuleBits(const std::string& node) {
+  int bits = -1;
+  for (size_t i = 0; i < options_.rules.size(); ++i) {
+    if (!Applies(options_.rules[i], node, spec_.layers.size())) continue;
+    applied_[i] = true;
+    if (bits < 0) bits = options_.rules[i].bits;
   }
-  residual_ = Scaled(at + "Mul", residual_, spec_.embedding_scale);
+  return bits;
+}
+
+// A rule may widen the codes of sources that are kept; fewer bits than they
+// have are made anew.
+GraphMaker::WeightFormat GraphMaker::FormatOf(
+    const std::string& node, const std::vector<SourceRows>& sources,
+    bool quantized) {
+  const int bits = RuleBits(node);
+  WeightFormat format{options_.quantize, false};
+  format.quantize.bits = 0;
+  if (bits == 0 || (bits < 0 && !quantized)) return format;
+  WeightFormat kept = KeptFormat(sources);
+  if (kept.kept && bits < 0) return kept;
+  if (kept.kept && bits >= kept.quantize.bits) {
+    kept.quantize.bits = bits;
+    return kept;
+  }
+  format.quantize.bits = bits < 0 ? options_.quantize.bits : bits;
+  return format;
+}
+
+std::vector<std::string> GraphMaker::InputsOf(const Weight& weight) {
+  QuantizedNames names = NamesOf(weight);
+  std::vector<std::string> inputs = {std::move(names.codes),
+                                     std::move(names.scales)};
+  if (!weight.quantize.symmetric) {
+    inputs.push_back(std::move(names.zero_points));
+  }
+  return inputs;
+}
+
+// Tied models have one table for embedding and head where both have the same
+// format and GatherBlockQuantized can read what MatMulNBits has: whole blocks.
+void GraphMaker::AddEmbedding() {
+  const WeightFormat head = HeadFormat();
+  const bool may_share = spec_.tied && options_.share_embeddings;
+  const bool asked = RuleBits(kEmbeddingNode) >= 0;
+  const WeightFormat own =
+      may_share && !asked ? head
+                          : FormatOf(kEmbeddingNode, {EmbeddingRows()}, false);
+  const QuantizeOptions& q = own.quantize;
+  const bool same = q.bits == head.quantize.bits && own.kept == head.kept;
+  const bool fits =
+      q.bits == 0 ||
+      (!options_.qdq && spec_.hidden % static_cast<int64_t>(q.block_size) == 0);
+  if (may_share && same && fits) {
+    residual_ = SharedEmbedding(head);
+  } else {
+    if (may_share && !asked) {
+      out_.notes.push_back(
+          options_.qdq
+              ? std::string("the embedding has a table of its own: "
+                            "DequantizeLinear's is not shared with the head")
+              : Format("the embedding has a table of its own: hidden_size = "
+                       "%lld is no multiple of the block size",
+                       static_cast<long long>(spec_.hidden)));
+    }
+    Weight table{WeightKind::kTable,
+                 EmbeddingRows().tensor,
+                 {EmbeddingRows()},
+                 spec_.vocab,
+                 spec_.hidden,
+                 0,
+                 0,
+                 q,
+                 own.kept};
+    if (q.bits != 0) table.kind = WeightKind::kQuantizedTable;
+    residual_ = EmbeddingOf(table);
+    out_.weights.push_back(std::move(table));
+  }
+  residual_ =
+      Scaled("/model/embed_tokens/Mul", residual_, spec_.embedding_scale);
+}
+
+std::string GraphMaker::EmbeddingOf(const Weight& table) {
+  const std::string name = kEmbeddingNode;
+  if (!table.quantized()) {
+    return Node(name, "Gather", {table.name, "input_ids"});
+  }
+  std::vector<std::string> inputs = InputsOf(table);
+  inputs.insert(inputs.begin() + 1, "input_ids");
+  const QuantizeOptions& q = table.quantize;
+  Attributes attributes = {{"block_size", static_cast<int64_t>(q.block_size)},
+                           {"gather_axis", int64_t{0}},
+                           {"quantize_axis", int64_t{1}}};
+  // Of four bits the type of the codes says so.
+  if (q.bits != 4) attributes.push_back({"bits", int64_t{q.bits}});
+  Node(name + "_Q" + std::to_string(q.bits), "GatherBlockQuantized", kMicrosoft,
+       std::move(inputs), {name + "/output_0"}, std::move(attributes));
+  return name + "/output_0";
+}
+
+// The head's table, which AddHead makes.
+std::string GraphMaker::SharedEmbedding(const WeightFormat& head) {
+  const std::string at = "/model/embed_tokens/";
+  const QuantizeOptions& q = head.quantize;
+  Weight weight;
+  weight.name = "lm_head.MatMul.weight";
+  if (q.bits == 0) {
+    const std::string table = Node(at + "Transpose", "Transpose", {weight.name},
+                                   {{"perm", std::vector<int64_t>{1, 0}}});
+    return Node(at + "Gather", "Gather", {table, "input_ids"});
+  }
+  weight.kind = WeightKind::kQuantized;
+  weight.quantize = q;
+  weight.kept = head.kept;
+  std::vector<std::string> inputs = InputsOf(weight);
+  inputs[0] = Node(at + "Reshape", "Reshape",
+                   {inputs[0], Ints({spec_.vocab, spec_.hidden * q.bits / 8})});
+  inputs.insert(inputs.begin() + 1, "input_ids");
+  const std::string out = at + "GatherBlockQuantized/output_0";
+  Node(at + "GatherBlockQuantized", "GatherBlockQuantized", kMicrosoft,
+       std::move(inputs), {out},
+       {{"bits", int64_t{q.bits}},
+        {"block_size", static_cast<int64_t>(q.block_size)},
+        {"gather_axis", int64_t{0}},
+        {"quantize_axis", int64_t{1}}});
+  return out;
 }
 
 void GraphMaker::AddLayer(size_t i) {
@@ -281,14 +371,11 @@ void GraphMaker::AddHead() {
       spec_.norms == Norms::kAfter
           ? Norm(base, norm, "model.norm.weight", residual_)
           : SkipNorm(base, norm, "model.norm.weight", pending_, true);
-  const std::string source =
-      spec_.tied ? "model.embed_tokens.weight" : "lm_head.weight";
   const bool scaled = spec_.logits_scale != 1;
   const bool capped = spec_.final_softcap > 0;
   std::string logits =
-      MatMul("/lm_head/MatMul", "lm_head.MatMul", x,
-             {{source, spec_.vocab, 0, spec_.vocab}}, spec_.vocab, spec_.hidden,
-             scaled || capped ? "" : "logits");
+      MatMul("/lm_head/MatMul", "lm_head.MatMul", x, {HeadRows()}, spec_.vocab,
+             spec_.hidden, scaled || capped ? "" : "logits");
   if (scaled) {
     const std::string out = capped ? "/lm_head/Mul/output_0" : "logits";
     Node("/lm_head/Mul", "Mul", "", {logits, Float(spec_.logits_scale)}, {out});
@@ -303,24 +390,43 @@ void GraphMaker::AddHead() {
   }
 }
 
-QuantizedNames NamesOf(const std::string& weight,
-                       const QuantizeOptions& options, bool kept) {
-  if (kept) {
-    const std::string base = weight.substr(0, weight.rfind('.')) + "NBits";
+QuantizedNames NamesOf(const Weight& weight) {
+  const QuantizeOptions& q = weight.quantize;
+  const std::string& name = weight.name;
+  const std::string bits = std::to_string(q.bits);
+  if (weight.kind == WeightKind::kQuantizedTurned) {
+    return {name + "_DQ_Q" + bits, name + "_DQ_scales",
+            name + "_DQ_zero_points"};
+  }
+  // As the builder names those of checkpoints that are quantised.
+  if (weight.kept) {
+    const std::string base = name.substr(0, name.rfind('.')) + "NBits";
     return {base + ".qweight", base + ".scales", base + ".qzeros"};
   }
-  const std::string bits = std::to_string(options.bits);
-  if (options.algorithm == QuantAlgorithm::kRtn) {
-    return {weight + "_Q" + bits + "G" + std::to_string(options.block_size),
-            weight + "_scale", weight + "_zp"};
+  const bool compressor = q.algorithm == QuantAlgorithm::kRtn;
+  if (compressor && weight.kind == WeightKind::kQuantized) {
+    return {name + "_Q" + bits + "G" + std::to_string(q.block_size),
+            name + "_scale", name + "_zp"};
   }
-  return {weight + "_Q" + bits, weight + "_scales", weight + "_zero_points"};
+  return {name + "_Q" + bits, name + "_scales", name + "_zero_points"};
 }
 
-DecoderGraph MakeDecoderGraph(const DecoderSpec& spec,
-                              const GraphOptions& options,
-                              const KeptGrids& kept) {
-  return GraphMaker(spec, options, kept).Make();
+Result<DecoderGraph> MakeDecoderGraph(const DecoderSpec& spec,
+                                      const GraphOptions& options,
+                                      const KeptGrids& kept) {
+  DecoderGraph graph = GraphMaker(spec, options, kept).Make();
+  if (!graph.unmatched.empty()) {
+    return Usage("no matrix of this model is named \"%s\"",
+                 Printable(graph.unmatched[0]).c_str());
+  }
+  for (const Weight& weight : graph.weights) {
+    if (weight.kind == WeightKind::kQuantizedTurned &&
+        weight.quantize.bits != 4) {
+      return Usage("\"%s\" has %d bits: --qdq is for int4",
+                   Printable(weight.name).c_str(), weight.quantize.bits);
+    }
+  }
+  return graph;
 }
 
 }  // namespace slm::convert

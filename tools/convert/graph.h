@@ -13,6 +13,7 @@
 #include "loader/onnx_writer.h"
 #include "quant/quantize.h"
 #include "tools/convert/decoder_spec.h"
+#include "tools/convert/precision.h"
 #include "tools/convert/tensors.h"
 
 namespace slm::convert {
@@ -23,6 +24,10 @@ struct GraphOptions {
   Precision precision = Precision::kInt4;
   QuantizeOptions quantize;    // of int4 and int8
   int64_t accuracy_level = 4;  // of MatMulNBits; 0: attribute left out
+  // The first that applies to a node has its bits; `quantize` where none does.
+  // Embeddings that are not shared are float where none does.
+  std::vector<PrecisionRule> rules;
+  bool qdq = false;  // DequantizeLinear and MatMul instead of MatMulNBits
 
   bool share_embeddings = true;  // of tied models
 
@@ -44,10 +49,12 @@ struct SourceRows {
 };
 
 enum class WeightKind {
-  kVector,     // norms and biases
-  kTable,      // [n, k] as it stands: an embedding
-  kMatrix,     // [k, n], the transpose of the source
-  kQuantized,  // codes, scales and zero points of [n, k]
+  kVector,           // norms and biases
+  kTable,            // [n, k] as it stands: an embedding
+  kMatrix,           // [k, n], the transpose of the source
+  kQuantized,        // codes, scales and zero points of [n, k] for MatMulNBits
+  kQuantizedTable,   // for GatherBlockQuantized
+  kQuantizedTurned,  // of [k, n] for DequantizeLinear
   kRopeCos,
   kRopeSin,
 };
@@ -55,35 +62,43 @@ enum class WeightKind {
 // One weight of the graph: source rows on top of each other.
 struct Weight {
   WeightKind kind = WeightKind::kVector;
-  std::string name;  // of kQuantized: what the three names begin with
+  std::string name;  // of quantised ones: what the three names begin with
   std::vector<SourceRows> sources;
   int64_t n = 0, k = 0;           // rows and columns; of vectors n values
   float add = 0;                  // to every value
   int rope = 0;                   // of tables: index into the spec's
-  QuantizeOptions quantize = {};  // of kQuantized: its format
+  QuantizeOptions quantize = {};  // of quantised ones: their format
   bool kept = false;  // the sources are in that format: their codes are copied
+
+  bool quantized() const {
+    return kind == WeightKind::kQuantized ||
+           kind == WeightKind::kQuantizedTable ||
+           kind == WeightKind::kQuantizedTurned;
+  }
 };
 
 struct DecoderGraph {
   OnnxGraph graph;  // without initializers
   std::vector<Weight> weights;
   std::vector<std::string> notes;
+  // Of patterns that no matrix's node matches.
+  std::vector<std::string> unmatched;
 };
 
 // Source tensors whose own codes, scales and zero points go into the graph.
 using KeptGrids = std::map<std::string, QuantGrid, std::less<>>;
 
-DecoderGraph MakeDecoderGraph(const DecoderSpec& spec,
-                              const GraphOptions& options,
-                              const KeptGrids& kept);
+// Fails where an option cannot be honoured.
+Result<DecoderGraph> MakeDecoderGraph(const DecoderSpec& spec,
+                                      const GraphOptions& options,
+                                      const KeptGrids& kept);
 
-// Initializer names of a quantised weight, as each algorithm's tool has them;
-// `kept`: as the builder names those of checkpoints that are quantised.
+// Initializer names of a quantised weight, as the tool that makes such a weight
+// has them.
 struct QuantizedNames {
   std::string codes, scales, zero_points;
 };
-QuantizedNames NamesOf(const std::string& weight,
-                       const QuantizeOptions& options, bool kept);
+QuantizedNames NamesOf(const Weight& weight);
 
 }  // namespace slm::convert
 

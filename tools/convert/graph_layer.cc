@@ -31,19 +31,36 @@ std::string GraphMaker::MatMul(const std::string& name,
                                std::vector<SourceRows> sources, int64_t n,
                                int64_t k, const std::string& output) {
   const std::string out = output.empty() ? name + "/output_0" : output;
-  const std::string tensor = weight + ".weight";
-  if (!options_.quantized()) {
-    out_.weights.push_back(
-        {WeightKind::kMatrix, tensor, std::move(sources), n, k, 0, 0});
-    Node(name, "MatMul", "", {x, tensor}, {out});
+  const auto [q, kept] = FormatOf(name, sources, options_.quantized());
+  Weight made{WeightKind::kMatrix,
+              weight + ".weight",
+              std::move(sources),
+              n,
+              k,
+              0,
+              0,
+              q,
+              kept};
+  if (q.bits == 0) {
+    Node(name, "MatMul", "", {x, made.name}, {out});
+    out_.weights.push_back(std::move(made));
     return out;
   }
-  const auto [q, kept] = FormatOf(sources);
-  out_.weights.push_back({WeightKind::kQuantized, tensor, std::move(sources), n,
-                          k, 0, 0, q, kept});
-  const QuantizedNames names = NamesOf(tensor, q, kept);
-  std::vector<std::string> inputs = {x, names.codes, names.scales};
-  if (!q.symmetric) inputs.push_back(names.zero_points);
+  made.kind =
+      options_.qdq ? WeightKind::kQuantizedTurned : WeightKind::kQuantized;
+  std::vector<std::string> inputs = InputsOf(made);
+  out_.weights.push_back(std::move(made));
+  if (options_.qdq) {
+    const std::string dequantized = inputs[0] + "_output";
+    const std::string suffix = "_Q" + std::to_string(q.bits);
+    Node(name + "_DQ" + suffix, "DequantizeLinear", "", std::move(inputs),
+         {dequantized},
+         {{"axis", int64_t{0}},
+          {"block_size", static_cast<int64_t>(q.block_size)}});
+    Node(name + "_matmul" + suffix, "MatMul", "", {x, dequantized}, {out});
+    return out;
+  }
+  inputs.insert(inputs.begin(), x);
   Attributes attributes = {{"K", k}, {"N", n}};
   if (options_.accuracy_level != 0) {
     attributes.push_back({"accuracy_level", options_.accuracy_level});
@@ -58,7 +75,7 @@ std::string GraphMaker::MatMul(const std::string& name,
 
 // Sources that are kept keep what is common to them: the widest codes, the
 // smallest blocks.
-GraphMaker::WeightFormat GraphMaker::FormatOf(
+GraphMaker::WeightFormat GraphMaker::KeptFormat(
     const std::vector<SourceRows>& sources) const {
   WeightFormat format{options_.quantize, true};
   for (size_t i = 0; i < sources.size(); ++i) {

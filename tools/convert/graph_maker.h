@@ -54,7 +54,7 @@ class GraphMaker {
   std::string Vector(const std::string& name, std::vector<SourceRows> sources,
                      int64_t n, float add = 0) {
     out_.weights.push_back(
-        {WeightKind::kVector, name, std::move(sources), n, 1, add, 0});
+        {WeightKind::kVector, name, std::move(sources), n, 1, add, 0, {}});
     return name;
   }
   std::string NormWeight(const std::string& name, const std::string& source,
@@ -71,12 +71,19 @@ class GraphMaker {
   void AddLayer(size_t i);
   void AddHead();
 
-  // The format of a quantised weight with these sources.
+  // The format of a node's weight with these sources; quantize.bits is 0 where
+  // it is float. Marks the rules that apply.
   struct WeightFormat {
     QuantizeOptions quantize;
     bool kept = false;
   };
-  WeightFormat FormatOf(const std::vector<SourceRows>& sources) const;
+  WeightFormat FormatOf(const std::string& node,
+                        const std::vector<SourceRows>& sources, bool quantized);
+  WeightFormat KeptFormat(const std::vector<SourceRows>& sources) const;
+  // The bits that a rule wants; -1: none applies.
+  int RuleBits(const std::string& node);
+  std::string EmbeddingOf(const Weight& table);
+  std::string SharedEmbedding(const WeightFormat& head);
   std::string MatMul(const std::string& name, const std::string& weight,
                      const std::string& x, std::vector<SourceRows> sources,
                      int64_t n, int64_t k, const std::string& output = "");
@@ -108,19 +115,22 @@ class GraphMaker {
   SourceRows EmbeddingRows() const {
     return {"model.embed_tokens.weight", spec_.vocab, 0, spec_.vocab};
   }
-  // Tables share bytes with the head where the embedding is its transpose.
-  bool SharesHead() const {
-    const auto block =
-        static_cast<int64_t>(FormatOf({EmbeddingRows()}).quantize.block_size);
-    return spec_.tied && options_.share_embeddings &&
-           (!options_.quantized() || spec_.hidden % block == 0);
+  SourceRows HeadRows() const {
+    return {spec_.tied ? "model.embed_tokens.weight" : "lm_head.weight",
+            spec_.vocab, 0, spec_.vocab};
   }
+  WeightFormat HeadFormat() {
+    return FormatOf(kHeadNode, {HeadRows()}, options_.quantized());
+  }
+  // Codes, scales and, where there are any, zero points.
+  static std::vector<std::string> InputsOf(const Weight& weight);
 
   const DecoderSpec& spec_;
   const GraphOptions& options_;
   const KeptGrids& kept_;
   DecoderGraph out_;
   std::set<std::string> constants_;
+  std::vector<bool> applied_ = std::vector<bool>(options_.rules.size());
   std::string seqlens_, total_, total_int64_;
   // The sum of embedding and sublayers up to here, and the output of the last
   // sublayer, which the next norm adds to it.

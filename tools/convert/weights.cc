@@ -43,7 +43,11 @@ class Writer {
         SLM_RETURN_IF_ERROR(WriteTransposed(weight, parts[0].offset));
         break;
       case WeightKind::kQuantized:
+      case WeightKind::kQuantizedTable:
         SLM_RETURN_IF_ERROR(WriteQuantized(weight, parts));
+        break;
+      case WeightKind::kQuantizedTurned:
+        SLM_RETURN_IF_ERROR(WriteQuantizedTurned(weight, parts));
         break;
       case WeightKind::kRopeCos:
       case WeightKind::kRopeSin:
@@ -131,41 +135,126 @@ class Writer {
                 });
   }
 
+  // Rows [r, r + rows) into codes_, scales_ and zeros_, as QuantizeRows packs.
+  Status QuantizePanel(const Weight& weight, int64_t r, int64_t rows) {
+    const QuantizeOptions& q = weight.quantize;
+    const auto k = static_cast<size_t>(weight.k);
+    const auto count = static_cast<size_t>(rows);
+    codes_.resize(count * q.CodeRowBytes(k));
+    scales_.resize(count * q.Blocks(k));
+    zeros_.resize(q.symmetric ? 0 : count * q.ZeroPointRowBytes(k));
+    const QuantizedRows out{codes_.data(), scales_.data(), zeros_.data()};
+    if (weight.kept) {
+      SLM_RETURN_IF_ERROR(reader_.ReadKept(weight, r, rows, out));
+    } else {
+      panel_.resize(count * k);
+      SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
+      QuantizeRows(q, panel_.data(), count, k, nullptr, threads_, out);
+    }
+    reader_.Release(weight, r, rows);
+    return OkStatus();
+  }
+
   Status WriteQuantized(const Weight& weight,
                         const std::vector<OnnxInitializer>& parts) {
     const QuantizeOptions& q = weight.quantize;
     const auto k = static_cast<size_t>(weight.k);
-    const size_t code_row = q.CodeRowBytes(k);
-    const size_t scale_row = q.Blocks(k) * sizeof(float);
-    const size_t zero_row = q.symmetric ? 0 : q.ZeroPointRowBytes(k);
-    const int64_t step = PanelRows(weight.k, weight.n);
+    const bool table = weight.kind == WeightKind::kQuantizedTable;
+    uint64_t at[3] = {};  // in each part
+    for (size_t p = 0; p < parts.size(); ++p) at[p] = parts[p].offset;
+    // An even number of rows of a table ends with a whole byte.
+    int64_t step = PanelRows(weight.k, weight.n);
+    if (table && step > 1) step -= step % 2;
     for (int64_t r = 0; r < weight.n; r += step) {
       const int64_t rows = std::min(step, weight.n - r);
-      const auto count = static_cast<size_t>(rows);
-      codes_.resize(count * code_row);
-      scales_.resize(count * q.Blocks(k));
-      zeros_.resize(count * zero_row);
-      const QuantizedRows out{codes_.data(), scales_.data(), zeros_.data()};
-      if (weight.kept) {
-        SLM_RETURN_IF_ERROR(reader_.ReadKept(weight, r, rows, out));
-      } else {
-        panel_.resize(count * k);
-        SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
-        QuantizeRows(q, panel_.data(), count, k, nullptr, threads_, out);
+      SLM_RETURN_IF_ERROR(QuantizePanel(weight, r, rows));
+      if (table) {
+        Flatten(q, static_cast<size_t>(rows), k, q.symmetric, &codes_);
+        if (!q.symmetric) {
+          Flatten(q, static_cast<size_t>(rows), q.Blocks(k), false, &zeros_);
+        }
       }
-      reader_.Release(weight, r, rows);
-      const auto first = static_cast<uint64_t>(r);
-      SLM_RETURN_IF_ERROR(Put(parts[0].offset + first * code_row, codes_.data(),
-                              codes_.size()));
-      SLM_RETURN_IF_ERROR(Put(parts[1].offset + first * scale_row,
-                              scales_.data(), count * scale_row));
+      SLM_RETURN_IF_ERROR(Append(&at[0], codes_.data(), codes_.size()));
+      SLM_RETURN_IF_ERROR(
+          Append(&at[1], scales_.data(), scales_.size() * sizeof(float)));
       if (!q.symmetric) {
-        SLM_RETURN_IF_ERROR(Put(parts[2].offset + first * zero_row,
-                                zeros_.data(), zeros_.size()));
+        SLM_RETURN_IF_ERROR(Append(&at[2], zeros_.data(), zeros_.size()));
       }
       SLM_RETURN_IF_ERROR(Report());
     }
     return OkStatus();
+  }
+  Status Append(uint64_t* at, const void* data, size_t size) {
+    SLM_RETURN_IF_ERROR(Put(*at, data, size));
+    *at += size;
+    return OkStatus();
+  }
+
+  // `rows` rows of `count` codes, each row in whole bytes or blocks, without
+  // what is behind the last column, as ONNX packs a tensor. 4 bits without zero
+  // points are signed there.
+  static void Flatten(const QuantizeOptions& q, size_t rows, size_t count,
+                      bool is_signed, std::vector<uint8_t>* codes) {
+    const size_t row_bytes = codes->size() / rows;
+    std::vector<uint8_t> flat((rows * count * static_cast<size_t>(q.bits) + 7) /
+                              8);
+    for (size_t r = 0; r < rows; ++r) {
+      const uint8_t* row = codes->data() + r * row_bytes;
+      if (q.bits == 8) {
+        std::memcpy(flat.data() + r * count, row, count);
+        continue;
+      }
+      for (size_t i = 0; i < count; ++i) {
+        SetNibble(r * count + i, NibbleAt(row, i, is_signed), &flat);
+      }
+    }
+    codes->swap(flat);
+  }
+  static uint8_t NibbleAt(const uint8_t* row, size_t i, bool is_signed) {
+    const int code = row[i / 2] >> (i % 2 * 4) & 0xF;
+    return static_cast<uint8_t>(is_signed ? code ^ 8 : code);
+  }
+  static void SetNibble(size_t i, uint8_t code, std::vector<uint8_t>* flat) {
+    (*flat)[i / 2] |= static_cast<uint8_t>(code << (i % 2 * 4));
+  }
+
+  // Columns of [k, n] are rows of the source, and a byte holds two columns: the
+  // packed whole is made in memory.
+  Status WriteQuantizedTurned(const Weight& weight,
+                              const std::vector<OnnxInitializer>& parts) {
+    const QuantizeOptions& q = weight.quantize;
+    const auto k = static_cast<size_t>(weight.k);
+    const auto n = static_cast<size_t>(weight.n);
+    const size_t blocks = q.Blocks(k);
+    const size_t zero_row = q.ZeroPointRowBytes(k);
+    std::vector<uint8_t> codes(parts[0].length), zeros;
+    std::vector<float> scales(blocks * n);
+    if (!q.symmetric) zeros.resize(parts[2].length);
+    const int64_t step = PanelRows(weight.k, weight.n);
+    for (int64_t r = 0; r < weight.n; r += step) {
+      const int64_t rows = std::min(step, weight.n - r);
+      SLM_RETURN_IF_ERROR(QuantizePanel(weight, r, rows));
+      for (size_t c = 0; c < static_cast<size_t>(rows); ++c) {
+        const size_t column = static_cast<size_t>(r) + c;
+        const uint8_t* row = codes_.data() + c * q.CodeRowBytes(k);
+        for (size_t i = 0; i < k; ++i) {
+          SetNibble(i * n + column, NibbleAt(row, i, q.symmetric), &codes);
+        }
+        for (size_t b = 0; b < blocks; ++b) {
+          scales[b * n + column] = scales_[c * blocks + b];
+          if (q.symmetric) continue;
+          SetNibble(b * n + column,
+                    NibbleAt(zeros_.data() + c * zero_row, b, false), &zeros);
+        }
+      }
+    }
+    SLM_RETURN_IF_ERROR(Put(parts[0].offset, codes.data(), codes.size()));
+    SLM_RETURN_IF_ERROR(
+        Put(parts[1].offset, scales.data(), scales.size() * sizeof(float)));
+    if (!q.symmetric) {
+      SLM_RETURN_IF_ERROR(Put(parts[2].offset, zeros.data(), zeros.size()));
+    }
+    return Report();
   }
 
   Status WriteRope(const Weight& weight, uint64_t offset) {
@@ -197,15 +286,16 @@ class Writer {
   std::vector<uint8_t> codes_, zeros_;
 };
 
-std::vector<OnnxInitializer> PartsOf(const Weight& weight,
-                                     const GraphOptions& options) {
-  const DType io = options.io();
+std::vector<OnnxInitializer> PartsOf(const Weight& weight, DType io) {
   const auto part = [](std::string name, DType dtype,
                        std::vector<int64_t> dims) {
-    uint64_t bytes = BytesFor(dtype, 1);
-    for (const int64_t dim : dims) bytes *= static_cast<uint64_t>(dim);
+    size_t count = 1;
+    for (const int64_t dim : dims) count *= static_cast<size_t>(dim);
+    const uint64_t bytes = BytesFor(dtype, count);
     return OnnxInitializer{std::move(name), dtype, std::move(dims), 0, bytes};
   };
+  const QuantizeOptions& q = weight.quantize;
+  const auto k = static_cast<size_t>(weight.k);
   switch (weight.kind) {
     case WeightKind::kVector:
       return {part(weight.name, io, {weight.n})};
@@ -216,21 +306,31 @@ std::vector<OnnxInitializer> PartsOf(const Weight& weight,
     case WeightKind::kMatrix:
       return {part(weight.name, io, {weight.k, weight.n})};
     case WeightKind::kQuantized:
+    case WeightKind::kQuantizedTable:
+    case WeightKind::kQuantizedTurned:
       break;
   }
-  const QuantizeOptions& q = weight.quantize;
-  const auto k = static_cast<size_t>(weight.k);
-  const QuantizedNames names = NamesOf(weight.name, q, weight.kept);
+  const QuantizedNames names = NamesOf(weight);
   const auto blocks = static_cast<int64_t>(q.Blocks(k));
-  const auto block_bytes = static_cast<int64_t>(q.CodeRowBytes(k)) / blocks;
-  std::vector<OnnxInitializer> parts = {
-      part(names.codes, DType::kU8, {weight.n, blocks, block_bytes}),
-      part(names.scales, DType::kF32, {weight.n, blocks})};
-  if (!q.symmetric) {
-    parts.push_back(
-        part(names.zero_points, DType::kU8,
-             {weight.n, static_cast<int64_t>(q.ZeroPointRowBytes(k))}));
+  const DType four = q.symmetric ? DType::kI4 : DType::kU4;
+  const DType dtype = q.bits == 4 ? four : DType::kU8;
+  std::vector<OnnxInitializer> parts;
+  if (weight.kind == WeightKind::kQuantizedTurned) {
+    parts = {part(names.codes, dtype, {weight.k, weight.n}),
+             part(names.scales, DType::kF32, {blocks, weight.n}),
+             part(names.zero_points, dtype, {blocks, weight.n})};
+  } else if (weight.kind == WeightKind::kQuantizedTable) {
+    parts = {part(names.codes, dtype, {weight.n, weight.k}),
+             part(names.scales, DType::kF32, {weight.n, blocks}),
+             part(names.zero_points, dtype, {weight.n, blocks})};
+  } else {
+    const auto block_bytes = static_cast<int64_t>(q.CodeRowBytes(k)) / blocks;
+    const auto zero_bytes = static_cast<int64_t>(q.ZeroPointRowBytes(k));
+    parts = {part(names.codes, DType::kU8, {weight.n, blocks, block_bytes}),
+             part(names.scales, DType::kF32, {weight.n, blocks}),
+             part(names.zero_points, DType::kU8, {weight.n, zero_bytes})};
   }
+  if (q.symmetric) parts.pop_back();
   return parts;
 }
 
@@ -299,8 +399,8 @@ DataLayout LayOut(const std::vector<Weight>& weights,
   layout.parts.resize(weights.size());
   for (const bool quantized : {false, true}) {
     for (size_t i = 0; i < weights.size(); ++i) {
-      if ((weights[i].kind == WeightKind::kQuantized) != quantized) continue;
-      layout.parts[i] = PartsOf(weights[i], options);
+      if (weights[i].quantized() != quantized) continue;
+      layout.parts[i] = PartsOf(weights[i], options.io());
       for (OnnxInitializer& part : layout.parts[i]) {
         constexpr uint64_t kLarge = uint64_t{1} << 20;
         constexpr uint64_t kAlign = uint64_t{1} << 16;
