@@ -10,6 +10,8 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quant/quantize.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "quant/quantize_block.h"
+#include "quant/quantize_numpy-inl.h"
 #include "runtime/core/vec-inl.h"
 
 // Once, before the targets.
@@ -18,26 +20,12 @@
 namespace slm {
 namespace {
 
-constexpr size_t kMostBlock = 256;
-
 struct QuantizeJob {
   QuantizeOptions options;
   const float* w;
   size_t k;
   const float* importance;
   QuantizedRows out;
-};
-
-// One block on its way: values and weights are zero behind the last column.
-struct Block {
-  size_t size;    // block_size
-  size_t length;  // columns that exist
-  alignas(64) float x[kMostBlock];
-  alignas(64) float weight[kMostBlock];
-  // What was found.
-  alignas(64) uint8_t codes[kMostBlock];
-  float scale;
-  int zero_point;
 };
 
 // Candidates of the search are lanes of vectors: sums run over the columns in
@@ -80,15 +68,6 @@ namespace {
 using DF = hn::CappedTag<float, 16>;  // blocks and candidates: multiples of 16
 using VF = hn::Vec<DF>;
 
-HWY_INLINE void Range(const Block& block, float* low, float* high) {
-  *low = block.x[0];
-  *high = block.x[0];
-  for (size_t i = 1; i < block.length; ++i) {
-    *low = std::min(*low, block.x[i]);
-    *high = std::max(*high, block.x[i]);
-  }
-}
-
 // Half away from zero, as C's roundf: v - Trunc(v) is exact.
 HWY_INLINE VF RoundAway(DF d, VF v) {
   const VF whole = hn::Trunc(v);
@@ -98,8 +77,9 @@ HWY_INLINE VF RoundAway(DF d, VF v) {
                         whole);
 }
 
-// codes = clamp(round(x * inverse + zero_point), 0, most)
-HWY_INLINE void DefaultCodes(Block& block, int most) {
+// codes = clamp(round(x * inverse + zero_point), 0, most), or with the zero
+// point added to what is rounded.
+HWY_INLINE void DefaultCodes(Block& block, int most, bool round_first) {
   const DF d;
   const hn::RebindToSigned<DF> di;
   const hn::Rebind<uint8_t, DF> db;
@@ -107,9 +87,10 @@ HWY_INLINE void DefaultCodes(Block& block, int most) {
   const VF zero_point = hn::Set(d, static_cast<float>(block.zero_point));
   const VF top = hn::Set(d, static_cast<float>(most));
   for (size_t i = 0; i < block.size; i += hn::Lanes(d)) {
-    const VF v =
-        hn::Add(hn::Mul(hn::Load(d, block.x + i), inverse), zero_point);
-    const VF code = hn::Min(hn::Max(RoundAway(d, v), hn::Zero(d)), top);
+    const VF v = hn::Mul(hn::Load(d, block.x + i), inverse);
+    const VF sum = round_first ? hn::Add(RoundAway(d, v), zero_point)
+                               : RoundAway(d, hn::Add(v, zero_point));
+    const VF code = hn::Min(hn::Max(sum, hn::Zero(d)), top);
     hn::Store(hn::DemoteTo(db, hn::ConvertTo(di, code)), db, block.codes + i);
   }
 }
@@ -131,7 +112,7 @@ HWY_INLINE void FitDefault(const QuantizeOptions& options, Block& block) {
     block.zero_point = static_cast<int>(
         std::clamp(std::round(zero), 0.0f, static_cast<float>(most)));
   }
-  DefaultCodes(block, most);
+  DefaultCodes(block, most, options.algorithm == QuantAlgorithm::kDefaultQdq);
 }
 
 // Sums of all candidates.
@@ -267,40 +248,18 @@ HWY_INLINE void FitSearch(const QuantizeOptions& options, Block& block) {
   }
 }
 
-// In double and half to even, as numpy has it; zeros behind the last column
-// count in the range.
-HWY_INLINE void FitRtn(const QuantizeOptions& options, Block& block) {
-  const int most = (1 << options.bits) - 1;
-  float low, high;
-  Range(block, &low, &high);
-  if (block.length < block.size) {
-    low = std::min(low, 0.0f);
-    high = std::max(high, 0.0f);
-  }
-  double scale = 1;
-  block.zero_point = 1 << (options.bits - 1);
-  if (options.symmetric) {
-    const float largest = std::max(std::abs(low), std::abs(high));
-    if (largest > 0) scale = double{largest * 2.0f} / most;
-  } else {
-    if (low != high) scale = double{high - low} / most;
-    block.zero_point = static_cast<int>(
-        std::clamp(std::nearbyint(-double{low} / scale), 0.0, double(most)));
-  }
-  block.scale = static_cast<float>(scale);
-  for (size_t i = 0; i < block.size; ++i) {
-    const double code =
-        std::nearbyint(double{block.x[i]} / scale + block.zero_point);
-    block.codes[i] = static_cast<uint8_t>(std::clamp(code, 0.0, double(most)));
-  }
-}
-
 HWY_INLINE void Fit(const QuantizeOptions& options, Block& block) {
   switch (options.algorithm) {
     case QuantAlgorithm::kDefault:
+    case QuantAlgorithm::kDefaultQdq:
       return FitDefault(options, block);
+    case QuantAlgorithm::kDefaultGather:
+      return FitGather(options, block);
     case QuantAlgorithm::kRtn:
       return FitRtn(options, block);
+    case QuantAlgorithm::kKQuant:
+      if (FitKQuant(options, block)) return;
+      return FitDefault(options, block);
     case QuantAlgorithm::kSearch:
       return FitSearch(options, block);
   }

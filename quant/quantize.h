@@ -16,12 +16,18 @@ enum class QuantAlgorithm : uint8_t {
   // largest magnitude becomes code 0, so a scale may be negative. Else the
   // range
   // of the block with 0 in it.
-  kDefault,
+  kDefault = 0,
   // "rtn" of ONNX Runtime's neural_compressor: symmetric scales are
   // 2 max|w| / (2^bits - 1), asymmetric ranges need not hold 0.
-  kRtn,
+  kRtn = 1,
+  // "k_quant" of neural_compressor, byte for byte; never symmetric.
+  kKQuant = 2,
+  // What the default quantizer does for DequantizeLinear, where it rounds
+  // before the zero point is added, and in numpy for Gather's tables.
+  kDefaultQdq = 3,
+  kDefaultGather = 4,
   // Scale and integer zero point of least squared error, found by search.
-  kSearch,
+  kSearch = 5,
 };
 
 struct QuantizeOptions {

@@ -17,3 +17,6 @@ add_test(NAME cli_test
 slm_test(convert_fixtures_test
   SOURCES end_to_end/convert_fixtures_test.cc
   LINKS slm_convert)
+slm_test(convert_formats_test
+  SOURCES end_to_end/convert_formats_test.cc
+  LINKS slm_convert)

@@ -3,9 +3,11 @@
 """Makes tests/data/quantize_cases.bin: what ONNX Runtime's quantizers answer.
 
 "default" is the native quantizer behind MatMulNBitsQuantizer, called as its
-qbits_block_quant calls it; "rtn" is quant_tensor of neural_compressor, packed
-here with a byte row of zero points for each column (its own packing is wrong
-for an odd number of blocks). Weights are not stored: both sides make them from
+qbits_block_quant calls it, "qdq" its form for DequantizeLinear and "gather" its
+quantize_ndarray; "rtn" is quant_tensor of neural_compressor and "k_quant" its
+quant_tensor_k_quant_cpu. All but the first are packed here with a byte row of
+zero points for each column (neural_compressor's own packing is wrong for an odd
+number of blocks). Weights are not stored: both sides make them from
 the same generator, Weight() here and in quantize_test.cc.
 
 File: cases one after the other, each int32 [algorithm, bits, symmetric, n, k,
@@ -24,7 +26,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import _pybind_state as native
 
-DEFAULT, RTN = 0, 1
+DEFAULT, RTN, K_QUANT, QDQ, GATHER = range(5)
 SHAPES = [  # n, k, block size
     (5, 64, 32), (2, 100, 32), (5, 33, 16), (2, 17, 16), (2, 19, 16),
     (1, 224, 32), (1, 300, 128), (1, 513, 256), (2, 48, 16), (1, 1, 16),
@@ -68,17 +70,19 @@ def default(w, bits, symmetric, block):
     return codes, scales, zeros
 
 
-def load_quant_tensor():
-    """neural_compressor's function alone: importing its package needs onnx_ir
-    and more."""
+def load(file, *names):
+    """Functions alone: importing their modules needs onnx_ir and more."""
     root = pathlib.Path(inspect.getfile(onnxruntime)).parent
-    path = root / "quantization/neural_compressor/weight_only.py"
+    path = root / "quantization" / file
     tree = ast.parse(path.read_text())
     tree.body = [f for f in tree.body
-                 if isinstance(f, ast.FunctionDef) and f.name == "quant_tensor"]
-    scope = {"np": np}
-    exec(compile(tree, str(path), "exec"), scope)
-    return scope["quant_tensor"]
+                 if isinstance(f, (ast.FunctionDef, ast.ClassDef))
+                 and f.name in names]
+    scope = {"np": np, "annotations": None}
+    code = compile(tree, str(path), "exec",
+                   flags=__import__("__future__").annotations.compiler_flag)
+    exec(code, scope)
+    return [scope[name] for name in names]
 
 
 def pack(values, bits, fill):
@@ -102,19 +106,85 @@ def rtn(quant_tensor, w, bits, symmetric, block):
             pack(zeros.reshape(n, blocks), bits, 8))
 
 
+def k_quant(quantize, w, bits, block):
+    n, k = w.shape
+    blocks = -(-k // block)
+    padded = np.pad(w, ((0, 0), (0, blocks * block - k)))
+    with np.errstate(all="ignore"):
+        q, scales, zeros = quantize(padded, bits, block)
+    return (pack(q.reshape(n, -1), bits, 0),
+            scales.astype(np.float32).reshape(n, blocks),
+            pack(zeros.reshape(n, blocks), bits, 8))
+
+
+def nibbles(packed, shape):
+    flat = np.stack([packed & 15, packed >> 4], 1).reshape(-1)
+    return flat[:np.prod(shape)].reshape(shape)
+
+
+def rows(codes, zeros, k, block):
+    """Codes [n, k] and zero points [n, blocks] as MatMulNBits has them, zero
+    points behind the last column."""
+    n, blocks = zeros.shape
+    full = np.repeat(zeros, block, 1)
+    full[:, :k] = codes
+    return pack(full, 4, 0), pack(zeros, 4, 8)
+
+
+def qdq(w, symmetric, block):
+    n, k = w.shape
+    blocks = -(-k // block)
+    codes = np.zeros((k * n + 1) // 2, np.uint8)
+    zeros = np.zeros((blocks * n + 1) // 2, np.uint8)
+    scales = np.zeros((blocks, n), np.float32)
+    native.quantize_qdq_matmul_4bits(codes, np.ascontiguousarray(w.T), scales,
+                                     zeros, block, n, k, symmetric)
+    codes = nibbles(codes, (k, n)).T
+    zeros = nibbles(zeros, (blocks, n)).T
+    if symmetric:
+        codes, zeros = codes ^ 8, np.full_like(zeros, 8)
+    codes, zeros = rows(codes, zeros, k, block)
+    return codes, np.ascontiguousarray(scales.T), zeros
+
+
+def gather(quantizer, w, symmetric, block):
+    n, k = w.shape
+    blocks = -(-k // block)
+    with np.errstate(all="ignore"):
+        codes, scales, zeros = quantizer.quantize_ndarray(w, 1, block,
+                                                          symmetric)
+    codes = nibbles(codes, (n, k))
+    if symmetric:
+        codes, zeros = codes ^ 8, np.full((n, blocks), 8, np.uint8)
+    else:
+        zeros = nibbles(zeros, (n, blocks))
+    codes, zeros = rows(codes, zeros, k, block)
+    return codes, scales, zeros
+
+
 def main():
-    quant_tensor = load_quant_tensor()
+    quant_tensor, quantize = load("neural_compressor/weight_only.py",
+                                  "quant_tensor", "quant_tensor_k_quant_cpu")
+    [tables] = load("matmul_nbits_quantizer.py", "DefaultWeightOnlyQuantizer")
     out = b""
     for n, k, block in SHAPES:
         w = weights(n, k)
         for bits in (4, 8):
             for symmetric in (True, False):
-                for algorithm in (DEFAULT, RTN):
-                    if algorithm == RTN and k > 300:
+                for algorithm in range(5):
+                    if algorithm == RTN and k > 300 or \
+                            algorithm == K_QUANT and symmetric or \
+                            algorithm in (QDQ, GATHER) and (bits == 8 or
+                                                            k > 300):
                         continue
-                    codes, scales, zeros = default(w, bits, symmetric, block) \
-                        if algorithm == DEFAULT else \
-                        rtn(quant_tensor, w, bits, symmetric, block)
+                    codes, scales, zeros = {
+                        DEFAULT: lambda: default(w, bits, symmetric, block),
+                        RTN: lambda: rtn(quant_tensor, w, bits, symmetric,
+                                         block),
+                        K_QUANT: lambda: k_quant(quantize, w, bits, block),
+                        QDQ: lambda: qdq(w, symmetric, block),
+                        GATHER: lambda: gather(tables, w, symmetric, block),
+                    }[algorithm]()
                     out += struct.pack("<6i", algorithm, bits, symmetric, n, k,
                                        block)
                     out += codes.tobytes() + scales.tobytes()

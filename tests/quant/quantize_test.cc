@@ -103,7 +103,7 @@ class Cases {
   size_t at_ = 0;
 };
 
-TEST(QuantizeTest, DefaultAndRtnAreOnnxRuntimesByteForByte) {
+TEST(QuantizeTest, OnnxRuntimesAlgorithmsByteForByte) {
   auto file = ReadFile(std::string(SLM_TEST_DATA_DIR) + "/quantize_cases.bin");
   ASSERT_TRUE(file.ok()) << file.status().message();
   for (const std::string& target : UsableTargets()) {
@@ -130,7 +130,7 @@ TEST(QuantizeTest, DefaultAndRtnAreOnnxRuntimesByteForByte) {
                 0);
       EXPECT_EQ(q.zero_points, cases.Read<uint8_t>(q.zero_points.size()));
     }
-    EXPECT_EQ(count, 84u);
+    EXPECT_EQ(count, 146u);
   }
   ASSERT_TRUE(ForceTarget("").ok());
 }
@@ -197,7 +197,8 @@ TEST(QuantizeTest, ResultsDoNotDependOnThreadsOrTarget) {
   const size_t n = 37, k = 1000;
   const std::vector<float> w = Normal(n * k, 3);
   for (const QuantAlgorithm algorithm :
-       {QuantAlgorithm::kDefault, QuantAlgorithm::kRtn,
+       {QuantAlgorithm::kDefault, QuantAlgorithm::kRtn, QuantAlgorithm::kKQuant,
+        QuantAlgorithm::kDefaultQdq, QuantAlgorithm::kDefaultGather,
         QuantAlgorithm::kSearch}) {
     for (const bool symmetric : {true, false}) {
       const QuantizeOptions o{.algorithm = algorithm, .symmetric = symmetric};
@@ -218,7 +219,8 @@ TEST(QuantizeTest, ZerosTinyAndHugeValuesAreSafe) {
   for (const float v : {0.0f, -0.0f, 1e-45f, -1e-40f, 1e-30f, 3e38f, -3e38f}) {
     for (const QuantAlgorithm algorithm :
          {QuantAlgorithm::kDefault, QuantAlgorithm::kRtn,
-          QuantAlgorithm::kSearch}) {
+          QuantAlgorithm::kKQuant, QuantAlgorithm::kDefaultQdq,
+          QuantAlgorithm::kDefaultGather, QuantAlgorithm::kSearch}) {
       for (const bool symmetric : {true, false}) {
         const QuantizeOptions o{.algorithm = algorithm, .symmetric = symmetric};
         const std::vector<float> w(40, v);
@@ -226,8 +228,11 @@ TEST(QuantizeTest, ZerosTinyAndHugeValuesAreSafe) {
         const BlockQuantMatrix view = q.View(o, 1, 40);
         std::vector<float> row(40);
         reference::DequantizeRow(view, 0, row.data());
-        // rtn's range may leave 0 out, and its sums overflow as numpy's do.
-        if (algorithm == QuantAlgorithm::kRtn) continue;
+        // These ranges may leave 0 out, and sums overflow as numpy's do.
+        if (algorithm == QuantAlgorithm::kRtn ||
+            algorithm == QuantAlgorithm::kKQuant) {
+          continue;
+        }
         EXPECT_LE(std::abs(row[3] - v), std::abs(v) * 0.1f + 1e-37f) << v;
       }
     }

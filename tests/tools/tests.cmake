@@ -26,3 +26,6 @@ add_test(NAME convert_real_runtimes_test
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 set_tests_properties(convert_real_runtimes_test PROPERTIES
   SKIP_REGULAR_EXPRESSION "^skipped: ")
+slm_test(convert_precision_test
+  SOURCES tools/convert_precision_test.cc
+  LINKS slm_convert)

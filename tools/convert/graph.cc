@@ -241,9 +241,10 @@ void GraphMaker::AddEmbedding() {
   const WeightFormat head = HeadFormat();
   const bool may_share = spec_.tied && options_.share_embeddings;
   const bool asked = RuleBits(kEmbeddingNode) >= 0;
-  const WeightFormat own =
-      may_share && !asked ? head
-                          : FormatOf(kEmbeddingNode, {EmbeddingRows()}, false);
+  const WeightFormat own = may_share && !asked
+                               ? head
+                               : FormatOf(kEmbeddingNode, {EmbeddingRows()},
+                                          options_.quantize_embedding);
   const QuantizeOptions& q = own.quantize;
   const bool same = q.bits == head.quantize.bits && own.kept == head.kept;
   const bool fits =
@@ -270,7 +271,13 @@ void GraphMaker::AddEmbedding() {
                  0,
                  q,
                  own.kept};
-    if (q.bits != 0) table.kind = WeightKind::kQuantizedTable;
+    if (q.bits != 0) {
+      table.kind = WeightKind::kQuantizedTable;
+      // What the tool has for tables; it has none of 8 bits.
+      if (q.algorithm == QuantAlgorithm::kDefault && q.bits == 4) {
+        table.quantize.algorithm = QuantAlgorithm::kDefaultGather;
+      }
+    }
     residual_ = EmbeddingOf(table);
     out_.weights.push_back(std::move(table));
   }
@@ -403,7 +410,8 @@ QuantizedNames NamesOf(const Weight& weight) {
     const std::string base = name.substr(0, name.rfind('.')) + "NBits";
     return {base + ".qweight", base + ".scales", base + ".qzeros"};
   }
-  const bool compressor = q.algorithm == QuantAlgorithm::kRtn;
+  const bool compressor = q.algorithm == QuantAlgorithm::kRtn ||
+                          q.algorithm == QuantAlgorithm::kKQuant;
   if (compressor && weight.kind == WeightKind::kQuantized) {
     return {name + "_Q" + bits + "G" + std::to_string(q.block_size),
             name + "_scale", name + "_zp"};

@@ -24,9 +24,10 @@ struct GraphOptions {
   Precision precision = Precision::kInt4;
   QuantizeOptions quantize;    // of int4 and int8
   int64_t accuracy_level = 4;  // of MatMulNBits; 0: attribute left out
-  // The first that applies to a node has its bits; `quantize` where none does.
-  // Embeddings that are not shared are float where none does.
+  // The first that applies to a node has its bits; those of `quantize` where
+  // none does.
   std::vector<PrecisionRule> rules;
+  bool quantize_embedding = false;  // one that is not shared, without a rule
   bool qdq = false;  // DequantizeLinear and MatMul instead of MatMulNBits
 
   bool share_embeddings = true;  // of tied models

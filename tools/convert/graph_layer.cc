@@ -46,8 +46,13 @@ std::string GraphMaker::MatMul(const std::string& name,
     out_.weights.push_back(std::move(made));
     return out;
   }
-  made.kind =
-      options_.qdq ? WeightKind::kQuantizedTurned : WeightKind::kQuantized;
+  made.kind = WeightKind::kQuantized;
+  if (options_.qdq) {
+    made.kind = WeightKind::kQuantizedTurned;
+    if (q.algorithm == QuantAlgorithm::kDefault) {
+      made.quantize.algorithm = QuantAlgorithm::kDefaultQdq;
+    }
+  }
   std::vector<std::string> inputs = InputsOf(made);
   out_.weights.push_back(std::move(made));
   if (options_.qdq) {

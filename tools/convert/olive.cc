@@ -42,7 +42,7 @@ constexpr Flag kAutoOpt[] = {
     {"container_name", 0, Takes::kOne, Use::kIgnore},
     {"model_script", 0, Takes::kOne, Use::kRefuse},
     {"script_dir", 0, Takes::kOne, Use::kRefuse},
-    {"use_qdq_encoding", 0, Takes::kNothing, Use::kRefuse},
+    {"use_qdq_encoding", 0, Takes::kNothing, Use::kSet},
     {"num-splits", 0, Takes::kOne, Use::kRefuse},
     {"cost-model", 0, Takes::kOne, Use::kRefuse},
     {"mixed-precision-overrides-config", 0, Takes::kMany, Use::kRefuse},
@@ -156,6 +156,106 @@ Status SetBlockSize(const std::string& key, const std::string& text,
                static_cast<long long>(size));
 }
 
+// "a,b", or a JSON list of strings as ShowJson prints it.
+std::vector<std::string> ListOf(const std::string& text, char separator) {
+  const bool json = !text.empty() && text.front() == '[' && text.back() == ']';
+  std::string_view rest = text;
+  if (json) rest = rest.substr(1, rest.size() - 2);
+  std::vector<std::string> items;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(json ? ',' : separator), rest.size());
+    std::string_view item = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    while (!item.empty() && (item.front() == ' ' || item.front() == '"')) {
+      item.remove_prefix(1);
+    }
+    while (!item.empty() && (item.back() == ' ' || item.back() == '"')) {
+      item.remove_suffix(1);
+    }
+    if (!item.empty()) items.emplace_back(item);
+  }
+  return items;
+}
+
+Status AddGroup(const std::string& key, const std::string& group,
+                const std::string& type, GraphOptions* graph) {
+  static constexpr std::pair<const char*, NodeGroup> kGroups[] = {
+      {"last_matmul", NodeGroup::kLast},
+      {"mixed_layers", NodeGroup::kMixedLayers},
+      {"linear_attn", NodeGroup::kLinearAttention},
+  };
+  SLM_ASSIGN_OR_RETURN(const int bits, BitsOfType(key + " " + group, type));
+  for (const auto& [name, value] : kGroups) {
+    if (group != name) continue;
+    if (bits == 0) break;
+    graph->rules.push_back({value, "", bits});
+    return OkStatus();
+  }
+  return Usage(
+      "%s = \"%s:%s\", supported: last_matmul, mixed_layers, linear_attn with "
+      "int4 or int8",
+      key.c_str(), Printable(group).c_str(), Printable(type).c_str());
+}
+
+// "last_matmul:int8,mixed_layers:int8"
+Status SetMixedPrecision(const std::string& key, const std::string& value,
+                         GraphOptions* graph) {
+  for (const std::string& entry : ListOf(value, ',')) {
+    const size_t colon = std::min(entry.find(':'), entry.size());
+    SLM_RETURN_IF_ERROR(
+        AddGroup(key, entry.substr(0, colon),
+                 entry.substr(std::min(colon + 1, entry.size())), graph));
+  }
+  return OkStatus();
+}
+
+// Methods, and the builder's old names for a method with mixed precision.
+Status SetAlgorithm(const std::string& key, const std::string& value,
+                    GraphOptions* graph) {
+  struct Row {
+    const char* name;
+    QuantAlgorithm algorithm;
+    const char* groups;
+  };
+  static constexpr Row kRows[] = {
+      {"default", QuantAlgorithm::kDefault, ""},
+      {"rtn", QuantAlgorithm::kRtn, ""},
+      {"k_quant", QuantAlgorithm::kKQuant, ""},
+      {"rtn_last", QuantAlgorithm::kRtn, "last_matmul:int8"},
+      {"k_quant_last", QuantAlgorithm::kKQuant, "last_matmul:int8"},
+      {"k_quant_mixed", QuantAlgorithm::kKQuant,
+       "last_matmul:int8,mixed_layers:int8"},
+      {"k_quant_linear", QuantAlgorithm::kKQuant,
+       "last_matmul:int8,linear_attn:int8"},
+  };
+  for (const Row& row : kRows) {
+    if (value != row.name) continue;
+    graph->quantize.algorithm = row.algorithm;
+    return SetMixedPrecision(key, row.groups, graph);
+  }
+  return Usage("%s = \"%s\" is not supported", Printable(key).c_str(),
+               Printable(value).c_str());
+}
+
+// Embeddings are Gather; those of tied models are quantised with the head.
+Status SetOpTypes(const std::string& key, const std::string& value,
+                  GraphOptions* graph) {
+  bool matmul = false;
+  for (const std::string& type : ListOf(value, '/')) {
+    if (type == "MatMul") {
+      matmul = true;
+    } else if (type == "Gather") {
+      graph->quantize_embedding = true;
+    } else {
+      return Usage("%s: \"%s\" is not supported: MatMul and Gather are",
+                   key.c_str(), Printable(type).c_str());
+    }
+  }
+  if (matmul) return OkStatus();
+  return Usage("%s = \"%s\" leaves the matrices float: use precision fp32",
+               key.c_str(), Printable(value).c_str());
+}
+
 // One of the builder's extra_options, under its new or its int4_ name.
 Status SetBuilderOption(const std::string& given, const std::string& value,
                         Options* o) {
@@ -178,9 +278,22 @@ Status SetBuilderOption(const std::string& given, const std::string& value,
     SLM_ASSIGN_OR_RETURN(graph->quantize.symmetric, BooleanOf(given, value));
     return OkStatus();
   }
-  if (key == "algo_config" && (value == "default" || value == "rtn")) {
-    graph->quantize.algorithm =
-        value == "rtn" ? QuantAlgorithm::kRtn : QuantAlgorithm::kDefault;
+  if (key == "algo_config") return SetAlgorithm(given, value, graph);
+  if (key == "matmul_mixed_precision") {
+    return SetMixedPrecision(given, value, graph);
+  }
+  if (key == "nodes_to_exclude") {
+    // They win over everything else.
+    std::vector<PrecisionRule> rules;
+    for (const std::string& node : ListOf(value, ',')) {
+      rules.push_back({NodeGroup::kPattern, node, 0});
+    }
+    graph->rules.insert(graph->rules.begin(), rules.begin(), rules.end());
+    return OkStatus();
+  }
+  if (key == "op_types_to_quantize") return SetOpTypes(given, value, graph);
+  if (key == "use_qdq") {
+    SLM_ASSIGN_OR_RETURN(graph->qdq, BooleanOf(given, value));
     return OkStatus();
   }
   if (key == "shared_embeddings") {
@@ -194,8 +307,7 @@ Status SetBuilderOption(const std::string& given, const std::string& value,
   if (key == "hf_token" || key == "hf_remote") return OkStatus();
   // Whatever is off by default may be said to be off.
   const bool off = Lower(value) == "false" || value == "0";
-  const bool usual = (key == "filename" && value == "model.onnx") ||
-                     (key == "op_types_to_quantize" && value == "MatMul");
+  const bool usual = key == "filename" && value == "model.onnx";
   if (off || usual) return OkStatus();
   return Usage("%s = \"%s\" is not supported", Printable(given).c_str(),
                Printable(value).c_str());
@@ -212,6 +324,7 @@ Result<Options> ParseAutoOpt(std::span<const std::string> args) {
     if (a.name == "output_path") o.output = a.value();
     if (a.name == "adapter_path") o.adapters.push_back({a.value(), 1});
     if (a.name == "dry_run") o.dry_run = true;
+    if (a.name == "use_qdq_encoding") o.graph.qdq = true;
     if (a.name == "force") o.force = true;
     if (a.name == "task") SLM_RETURN_IF_ERROR(CheckTask(a.value()));
     if (a.name == "precision") {
@@ -472,9 +585,14 @@ bool IsForeignCommand(std::span<const std::string> args) {
 }
 
 Result<Options> ParseForeignCommand(std::span<const std::string> args) {
-  if (args[0] == "auto-opt") return ParseAutoOpt(args.subspan(1));
-  if (args[0] == "run") return ParseRun(args.subspan(1));
-  return ParseBuilder(args);
+  Result<Options> options = args[0] == "auto-opt"
+                                ? ParseAutoOpt(args.subspan(1))
+                            : args[0] == "run" ? ParseRun(args.subspan(1))
+                                               : ParseBuilder(args);
+  if (options.ok()) {
+    SLM_RETURN_IF_ERROR(SettleGraphOptions(&options->graph));
+  }
+  return options;
 }
 
 }  // namespace slm::convert

@@ -32,8 +32,15 @@ constexpr Flag kFlags[] = {
     {"b,block-size", "16|32|64|128|256", "weights that share a scale (32)"},
     {"symmetric", "", "no zero points (this is the default)"},
     {"asymmetric", "", "a zero point for each block"},
-    {"a,algorithm", "search|default|rtn", "how scales are chosen (search)"},
+    {"a,algorithm", "search|default|rtn|k_quant",
+     "how scales are chosen (search)"},
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
+    {"lm-head", "int4|int8|float", "the head and an embedding tied to it"},
+    {"embedding", "int4|int8|float", "the embedding (float where not tied)"},
+    {"mixed", "last|down|layers", "8 bits for what needs them most, see below"},
+    {"override", "NODE=TYPE", "int4, int8 or float for nodes of that name"},
+    {"exclude", "NODE", "float for nodes of that name"},
+    {"qdq", "", "DequantizeLinear and MatMul instead of MatMulNBits"},
     {"adapter", "DIR[:SCALE]", "a PEFT LoRA to merge; may come several times"},
     {"no-shared-embeddings", "", "tied models: a float32 embedding of its own"},
     {"requantize", "", "quantise again what the source has quantised"},
@@ -46,6 +53,11 @@ constexpr Flag kFlags[] = {
     {"h,help", "", "this text"},
 };
 
+// Flags that may come several times.
+bool IsList(std::string_view name) {
+  return name == "adapter" || name == "override" || name == "exclude";
+}
+
 cxxopts::Options MakeParser() {
   cxxopts::Options parser(
       "slm-convert",
@@ -55,7 +67,7 @@ cxxopts::Options MakeParser() {
   for (const Flag& flag : kFlags) {
     if (flag.value[0] == '\0') {
       add(flag.names, flag.help);
-    } else if (std::string_view(flag.names) == "adapter") {
+    } else if (IsList(flag.names)) {
       add(flag.names, flag.help, cxxopts::value<std::vector<std::string>>(),
           flag.value);
     } else {
@@ -71,14 +83,20 @@ cxxopts::Options MakeParser() {
 
 constexpr const char* kAlgorithms = R"(
 Algorithms: search looks for the scale (and zero point) of least squared error;
-default is ONNX Runtime's quantizer byte for byte; rtn is neural_compressor's.
+default is ONNX Runtime's quantizer byte for byte; rtn and k_quant (always with
+zero points) are those of its neural_compressor.
   slm-convert Qwen3-0.6B models/qwen3-0.6b-int4
   slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
   slm-convert my-llama out --algorithm default --force
+--mixed last: the head in int8; down: every down_proj, too; layers: q, k, v and
+down_proj of the first and last eighth of the layers and of every third between.
+Nodes have the builder's names (/model/layers.0/mlp/down_proj/MatMul), NODE may
+have * and ?. --override and --exclude may come several times; --exclude wins,
+then --override, --lm-head and --embedding, --mixed.
+-p takes names of llama.cpp as well: Q8_0, Q4_0, Q4_1, Q4_K_S, Q4_K_M, F16, F32.
 A source of GPTQ, AWQ, Olive or compressed-tensors keeps its codes, scales and
 blocks exactly; another -p or --requantize quantises it again.
-Not supported yet: GGUF and ONNX sources, mixture of experts, calibration, mixed
-precision.
+Not supported yet: GGUF and ONNX sources, mixture of experts, calibration.
 slm-convert check FOLDER opens a model folder and compares it with its slm.json.
 These command lines are understood, too (--force is ours):
   slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
@@ -99,6 +117,7 @@ constexpr std::pair<const char*, QuantAlgorithm> kAlgorithmNames[] = {
     {"search", QuantAlgorithm::kSearch},
     {"default", QuantAlgorithm::kDefault},
     {"rtn", QuantAlgorithm::kRtn},
+    {"k_quant", QuantAlgorithm::kKQuant},
 };
 
 // Reads flags and remembers the first failure.
@@ -151,14 +170,57 @@ class Reader {
   Status status_;
 };
 
+// Names of llama.cpp for the nearest that MatMulNBits has.
+struct LlamaType {
+  const char* name;  // upper case
+  Precision precision;
+  bool symmetric;
+  const char* mixed;
+};
+constexpr LlamaType kLlamaTypes[] = {
+    {"F16", Precision::kFp16, true, ""},
+    {"F32", Precision::kFp32, true, ""},
+    {"Q8_0", Precision::kInt8, true, ""},
+    {"Q4_0", Precision::kInt4, true, ""},
+    {"Q4_1", Precision::kInt4, false, ""},
+    {"Q4_K_S", Precision::kInt4, false, ""},
+    {"Q4_K_M", Precision::kInt4, false, "layers"},
+    {"Q4_K", Precision::kInt4, false, "layers"},
+};
+
+const LlamaType* FindLlamaType(const std::string* text) {
+  if (text == nullptr) return nullptr;
+  std::string upper = *text;
+  for (char& c : upper) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  for (const LlamaType& type : kLlamaTypes) {
+    if (upper == type.name) return &type;
+  }
+  return nullptr;
+}
+
 // Flags that say nothing of unquantised weights are refused with them.
 Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   if (in.Has("symmetric") && in.Has("asymmetric")) {
     return Usage("--symmetric and --asymmetric exclude each other");
   }
+  if (const LlamaType* type = FindLlamaType(in.Text("precision"))) {
+    for (const char* name : {"symmetric", "asymmetric", "block-size"}) {
+      if (in.Has(name)) {
+        return Usage("--precision %s says what --%s says", type->name, name);
+      }
+    }
+  }
+  const std::string* algorithm = in.Text("algorithm");
+  if (algorithm && *algorithm == "k_quant" && in.Has("symmetric")) {
+    return Usage("--algorithm k_quant has no --symmetric");
+  }
   if (graph.quantized()) return OkStatus();
-  for (const char* name : {"block-size", "symmetric", "asymmetric", "algorithm",
-                           "accuracy-level", "requantize"}) {
+  for (const char* name :
+       {"block-size", "symmetric", "asymmetric", "algorithm", "accuracy-level",
+        "requantize", "lm-head", "embedding", "mixed", "override", "exclude",
+        "qdq"}) {
     if (in.Has(name)) {
       return Usage("--%s means nothing with --precision %s", name,
                    PrecisionName(graph.precision));
@@ -167,8 +229,52 @@ Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   return OkStatus();
 }
 
+// In the order in which they win.
+Status ReadRules(const cxxopts::ParseResult& parsed, const Reader& in,
+                 GraphOptions* graph) {
+  const auto list = [&](const char* name) {
+    return parsed.count(name) > 0 ? parsed[name].as<std::vector<std::string>>()
+                                  : std::vector<std::string>();
+  };
+  for (const std::string& node : list("exclude")) {
+    graph->rules.push_back({NodeGroup::kPattern, node, 0});
+  }
+  for (const std::string& text : list("override")) {
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Usage("--override \"%s\": expected NODE=TYPE",
+                   Printable(text).c_str());
+    }
+    SLM_ASSIGN_OR_RETURN(const int bits,
+                         BitsOfType("--override", text.substr(equals + 1)));
+    graph->rules.push_back({NodeGroup::kPattern, text.substr(0, equals), bits});
+  }
+  for (const auto& [name, node] :
+       {std::pair<const char*, const char*>{"lm-head", kHeadNode},
+        {"embedding", kEmbeddingNode}}) {
+    const std::string* text = in.Text(name);
+    if (text == nullptr) continue;
+    SLM_ASSIGN_OR_RETURN(const int bits,
+                         BitsOfType("--" + std::string(name), *text));
+    graph->rules.push_back({NodeGroup::kPattern, node, bits});
+  }
+  const LlamaType* type = FindLlamaType(in.Text("precision"));
+  std::string preset = type ? type->mixed : "";
+  if (const std::string* text = in.Text("mixed")) preset = *text;
+  if (preset.empty()) return OkStatus();
+  SLM_ASSIGN_OR_RETURN(const std::vector<PrecisionRule> rules,
+                       RulesOfPreset(preset));
+  graph->rules.insert(graph->rules.end(), rules.begin(), rules.end());
+  return OkStatus();
+}
+
 void ReadGraph(Reader* in, GraphOptions* graph) {
-  in->Get("precision", kPrecisions, &graph->precision);
+  const LlamaType* type = FindLlamaType(in->Text("precision"));
+  if (type) {
+    graph->precision = type->precision;
+  } else {
+    in->Get("precision", kPrecisions, &graph->precision);
+  }
   in->Get("algorithm", kAlgorithmNames, &graph->quantize.algorithm);
   static constexpr std::pair<const char*, size_t> kBlocks[] = {
       {"16", 16}, {"32", 32}, {"64", 64}, {"128", 128}, {"256", 256}};
@@ -177,7 +283,9 @@ void ReadGraph(Reader* in, GraphOptions* graph) {
   in->Get("accuracy-level", 0, 4, &level);
   graph->accuracy_level = static_cast<int64_t>(level);
   graph->quantize.bits = graph->precision == Precision::kInt8 ? 8 : 4;
-  graph->quantize.symmetric = !in->Has("asymmetric");
+  graph->quantize.symmetric =
+      type && !in->Has("symmetric") ? type->symmetric : !in->Has("asymmetric");
+  graph->qdq = in->Has("qdq");
   graph->share_embeddings = !in->Has("no-shared-embeddings");
 }
 
@@ -244,6 +352,24 @@ const char* AlgorithmName(QuantAlgorithm algorithm) {
   return "";
 }
 
+Status SettleGraphOptions(GraphOptions* graph) {
+  if (!graph->quantized()) {
+    if (graph->rules.empty() && !graph->qdq && !graph->quantize_embedding) {
+      return OkStatus();
+    }
+    return Usage("quantised matrices mean nothing with precision %s",
+                 PrecisionName(graph->precision));
+  }
+  if (graph->quantize.algorithm == QuantAlgorithm::kKQuant) {
+    graph->quantize.symmetric = false;
+  }
+  if (graph->qdq && graph->precision != Precision::kInt4) {
+    return Usage("DequantizeLinear (qdq) is for int4, not for %s",
+                 PrecisionName(graph->precision));
+  }
+  return OkStatus();
+}
+
 Result<Options> ParseOptions(std::span<const std::string> args) {
   if (!args.empty() && args[0] == "check") return ParseCheck(args.subspan(1));
   if (IsForeignCommand(args)) {
@@ -280,6 +406,8 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     options.quiet = in.Has("quiet");
     SLM_RETURN_IF_ERROR(in.status());
     SLM_RETURN_IF_ERROR(CheckQuantizeFlags(in, options.graph));
+    SLM_RETURN_IF_ERROR(ReadRules(parsed, in, &options.graph));
+    SLM_RETURN_IF_ERROR(SettleGraphOptions(&options.graph));
     SLM_RETURN_IF_ERROR(ReadPaths(parsed, &options));
   } catch (const std::exception& e) {
     return Usage("%s; see slm-convert --help", Printable(e.what()).c_str());

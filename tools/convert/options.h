@@ -37,6 +37,9 @@ struct Options {
 // `args` without the program's name. Every failure is kUsage.
 Result<Options> ParseOptions(std::span<const std::string> args);
 
+// Refuses what does not go together, and gives k_quant its zero points.
+Status SettleGraphOptions(GraphOptions* graph);
+
 std::string Help();
 
 // "int4", "search".

@@ -231,6 +231,10 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
     json.Int("block_size", static_cast<int64_t>(graph.quantize.block_size));
     json.Bool("symmetric", graph.quantize.symmetric);
     json.Int("accuracy_level", graph.accuracy_level);
+    json.Bool("qdq", graph.qdq);
+    json.BeginArray("rules");
+    for (const PrecisionRule& rule : graph.rules) json.String(Describe(rule));
+    json.EndArray();
   }
   json.BeginObject("files");
   for (const std::string& name : ListFolder(folder)) {

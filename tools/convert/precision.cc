@@ -83,6 +83,24 @@ bool Applies(const PrecisionRule& rule, std::string_view node, size_t layers) {
   return false;
 }
 
+std::string Describe(const PrecisionRule& rule) {
+  const std::string type =
+      rule.bits == 0 ? "float" : "int" + std::to_string(rule.bits);
+  switch (rule.group) {
+    case NodeGroup::kPattern:
+      break;
+    case NodeGroup::kLast:
+      return "last_matmul=" + type;
+    case NodeGroup::kDown:
+      return "down_proj=" + type;
+    case NodeGroup::kMixedLayers:
+      return "mixed_layers=" + type;
+    case NodeGroup::kLinearAttention:
+      return "linear_attn=" + type;
+  }
+  return rule.pattern + "=" + type;
+}
+
 Result<int> BitsOfType(const std::string& what, std::string_view text) {
   if (text == "int4") return 4;
   if (text == "int8") return 8;

@@ -36,6 +36,9 @@ bool Applies(const PrecisionRule& rule, std::string_view node, size_t layers);
 // what is between.
 bool IsMixedLayer(size_t layer, size_t layers);
 
+// "last_matmul=int8"
+std::string Describe(const PrecisionRule& rule);
+
 // "int8", "int4" or "float"; the rules of a named preset ("last", "down",
 // "layers") for 8 bits.
 Result<int> BitsOfType(const std::string& what, std::string_view text);
