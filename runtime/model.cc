@@ -117,6 +117,7 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path,
   plan.force_dense = options.force_dense;
   plan.accuracy_level = options.accuracy_level;
   SLM_ASSIGN_OR_RETURN(model->plan_, BuildPlan(std::move(graph), plan));
+  if (options.on_plan) options.on_plan(model->plan_.get());
   SLM_RETURN_IF_ERROR(model->OpenText(options));
   return model;
 }

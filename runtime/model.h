@@ -4,6 +4,7 @@
 #ifndef SLM_RUNTIME_MODEL_H_
 #define SLM_RUNTIME_MODEL_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ struct ModelOptions {
   // Replaces the folder's chat template.
   std::optional<std::string> template_text;
   TemplateOrder template_order = TemplateOrder::kOrtGenAi;
+  // Sees the plan before it becomes immutable, and may wrap its steps.
+  std::function<void(Plan*)> on_plan;
   LogSink log;
 };
 

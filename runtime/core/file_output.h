@@ -64,7 +64,8 @@ class FolderWriter {
 };
 
 // SIGINT, SIGTERM and SIGHUP no longer end the process (nor do threads that are
-// started later see them): it asks and cleans up. Call before any thread.
+// started later see them): it asks and cleans up. SIGXFSZ is a failed write.
+// Call before any thread.
 void HoldSignals();
 // The signal that waits, 0 if none does.
 int HeldSignal();

@@ -181,6 +181,8 @@ void HoldSignals() {
   sigemptyset(&set);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
   sigprocmask(SIG_BLOCK, &set, nullptr);
+  // A file that may not grow is then a failed write like any other.
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 int HeldSignal() {

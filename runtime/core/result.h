@@ -24,6 +24,7 @@ enum class ErrorKind : int {
   kMemory = 5,       // not enough memory
   kCpu = 6,          // CPU lacks what is needed
   kOverflow = 7,     // context overflow
+  kVerify = 10,      // a result was checked and found wrong
 };
 
 class [[nodiscard]] Status {

@@ -83,8 +83,8 @@ class Results(Folder):
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
         self.assertIn("bits/weight", done.stderr)
         self.assertEqual(sorted(p.name for p in self.out.iterdir()), [
-            "chat_template.jinja", "genai_config.json", "inference_model.json",
-            "model.onnx", "model.onnx.data", "slm.json",
+            "chat_template.jinja", "conversion_report.json",
+            "genai_config.json", "inference_model.json", "model.onnx", "model.onnx.data", "slm.json",
             "special_tokens_map.json", "tokenizer.json",
             "tokenizer_config.json"])
         self.assertEqual(sorted(self.root.iterdir()), [self.source, self.out])
@@ -252,7 +252,7 @@ class Checking(Folder):
         self.check(3, "out")
         self.make()
         self.assertEqual(convert(self.source, self.out).returncode, 0)
-        self.check(0, ": ok, 8 files")
+        self.check(0, ": ok, 9 files")
         data = self.out / "model.onnx.data"
         good = data.read_bytes()
         data.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))

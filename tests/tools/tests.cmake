@@ -29,3 +29,10 @@ set_tests_properties(convert_real_runtimes_test PROPERTIES
 slm_test(convert_precision_test
   SOURCES tools/convert_precision_test.cc
   LINKS slm_convert)
+slm_test(self_check_test
+  SOURCES tools/self_check_test.cc
+  LINKS slm_convert)
+add_test(NAME convert_check_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_check_test.py
+          $<TARGET_FILE:slm-convert>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)

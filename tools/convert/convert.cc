@@ -15,6 +15,8 @@
 #include "tools/convert/graph.h"
 #include "tools/convert/kept.h"
 #include "tools/convert/output.h"
+#include "tools/convert/report.h"
+#include "tools/convert/self_check.h"
 #include "tools/convert/source.h"
 #include "tools/convert/weights.h"
 
@@ -126,8 +128,39 @@ Status WriteTexts(const Source& source, const Options& options,
   return WriteFileAtomic(folder + "/inference_model.json", inference);
 }
 
+// Tries the folder, and writes down what became of the conversion.
+Status CheckAndReport(const Source& source, const Options& options,
+                      double begin, const std::string& folder,
+                      ThreadPool& threads, Summary* summary) {
+  ReportFacts facts{LastName(source.folder),
+                    source.spec.hf_class,
+                    summary->weights,
+                    summary->source_bytes,
+                    summary->output_bytes,
+                    MonotonicSeconds() - begin,
+                    {}};
+  if (options.check) {
+    const SelfCheckOptions check{options.graph.precision == Precision::kFp32,
+                                 summary->weights};
+    SLM_ASSIGN_OR_RETURN(
+        facts.check, CheckOutput(folder, ReferenceOf(source, folder, threads),
+                                 check, threads));
+    summary->lines.push_back(CheckLine(*facts.check));
+    if (!facts.check->text_lost.empty()) {
+      summary->notes.push_back(
+          Format("the tokenizer gives %zu of %zu texts back as they were, not "
+                 "\"%s\"",
+                 facts.check->round_trips, facts.check->texts,
+                 Printable(facts.check->text_lost, 60).c_str()));
+    }
+  }
+  return WriteFileAtomic(folder + "/conversion_report.json",
+                         ReportText(facts, options));
+}
+
 Status WriteFolder(const Source& source, const Options& options,
-                   const DecoderGraph& decoder, const DataLayout& layout) {
+                   const DecoderGraph& decoder, const DataLayout& layout,
+                   double begin, Summary* summary) {
   ThreadPool threads(options.threads);
   SLM_ASSIGN_OR_RETURN(FolderWriter folder,
                        FolderWriter::Create(options.output, options.force));
@@ -136,6 +169,8 @@ Status WriteFolder(const Source& source, const Options& options,
   SLM_RETURN_IF_ERROR(WriteTexts(source, options, at));
   SLM_RETURN_IF_ERROR(
       WriteModel(source, options, decoder, layout, at, threads));
+  SLM_RETURN_IF_ERROR(
+      CheckAndReport(source, options, begin, at, threads, summary));
   SLM_ASSIGN_OR_RETURN(const std::string provenance,
                        ProvenanceText(source, options, at));
   SLM_RETURN_IF_ERROR(WriteFileAtomic(at + "/slm.json", provenance));
@@ -176,7 +211,8 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
   if (options.dry_run) {  // tries the template, too
     SLM_RETURN_IF_ERROR(InferenceModelText(source, NameOf(options)).status());
   } else {
-    SLM_RETURN_IF_ERROR(WriteFolder(source, options, decoder, layout));
+    SLM_RETURN_IF_ERROR(
+        WriteFolder(source, options, decoder, layout, begin, &summary));
   }
   summary.seconds = MonotonicSeconds() - begin;
   return summary;

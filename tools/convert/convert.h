@@ -18,13 +18,7 @@ struct Summary {
   uint64_t weights = 0;  // values of the source's tensors
   double seconds = 0;
   std::vector<std::string> notes;
-
-  // Of everything that was written, for each weight of the source.
-  double BitsPerWeight() const {
-    return weights ? 8.0 * static_cast<double>(output_bytes) /
-                         static_cast<double>(weights)
-                   : 0;
-  }
+  std::vector<std::string> lines;  // of the self-check
 };
 
 // Leaves nothing behind where it fails or a signal is held (HoldSignals).

@@ -10,6 +10,7 @@
 #include "tools/convert/check.h"
 #include "tools/convert/convert.h"
 #include "tools/convert/options.h"
+#include "tools/convert/report.h"
 
 namespace slm::convert {
 namespace {
@@ -22,13 +23,25 @@ void Print(const Summary& summary, const Options& options) {
   const auto mega = [](uint64_t bytes) {
     return static_cast<double>(bytes) / 1e6;
   };
+  const auto share = [&](uint64_t bytes) {  // of `bytes`: -69
+    return bytes ? 100 * (static_cast<double>(summary.output_bytes) /
+                              static_cast<double>(bytes) -
+                          1)
+                 : 0;
+  };
+  const uint64_t fp16 = 2 * summary.weights;
   std::fprintf(stderr,
                "slm-convert: %s%s: %.2f bits/weight, %.1f MB of weights "
-               "(source %.1f MB, fp16 %.1f MB), %.1f s, peak memory %.0f MB\n",
+               "(source %.1f MB; fp16 %.1f MB, %+.0f %%; fp32 %+.0f %%), "
+               "%.1f s, peak memory %.0f MB\n",
                options.dry_run ? "would write " : "", options.output.c_str(),
-               summary.BitsPerWeight(), mega(summary.output_bytes),
-               mega(summary.source_bytes), mega(2 * summary.weights),
-               summary.seconds, mega(GetProcessMemory().peak));
+               BitsPerWeight(summary.output_bytes, summary.weights),
+               mega(summary.output_bytes), mega(summary.source_bytes),
+               mega(fp16), share(fp16), share(2 * fp16), summary.seconds,
+               mega(GetProcessMemory().peak));
+  for (const std::string& line : summary.lines) {
+    std::fprintf(stderr, "slm-convert: %s\n", line.c_str());
+  }
 }
 
 void LogWarning(LogLevel level, std::string_view message) {

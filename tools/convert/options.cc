@@ -48,6 +48,7 @@ constexpr Flag kFlags[] = {
     {"t,threads", "N|auto", "threads (auto: all cores)"},
     {"force", "", "replace the output folder"},
     {"dry-run", "", "check everything and print sizes, write nothing"},
+    {"no-check", "", "do not try the result beside its source"},
     {"q,quiet", "", "no progress, no summary"},
     {"version", "", "version"},
     {"h,help", "", "this text"},
@@ -103,7 +104,8 @@ These command lines are understood, too (--force is ours):
   slm-convert run --config FILE                                  of Olive
   slm-convert -i DIR -o OUT -p int4 -e cpu --extra_options K=V   model builder
 Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
-5 memory, 6 SLM_TARGET unsupported, 130 and 143 interrupted.
+5 memory, 6 SLM_TARGET unsupported, 10 the result is not what its source is,
+130 and 143 interrupted.
 )";
 
 constexpr std::pair<const char*, Precision> kPrecisions[] = {
@@ -403,6 +405,7 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     options.requantize = in.Has("requantize");
     options.force = in.Has("force");
     options.dry_run = in.Has("dry-run");
+    options.check = !in.Has("no-check");
     options.quiet = in.Has("quiet");
     SLM_RETURN_IF_ERROR(in.status());
     SLM_RETURN_IF_ERROR(CheckQuantizeFlags(in, options.graph));

@@ -31,6 +31,7 @@ struct Options {
   std::vector<std::string> notes;  // on flags that were accepted for nothing
   bool force = false;
   bool dry_run = false;
+  bool check = true;  // the output beside its source
   bool quiet = false;
 };
 

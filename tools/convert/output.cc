@@ -123,13 +123,13 @@ Status WriteTokenizerConfig(const Source& source, const std::string& folder) {
   return WriteFileAtomic(folder + "/tokenizer_config.json", json.text());
 }
 
+}  // namespace
+
 std::string LastName(const std::string& path) {
   std::string_view view = path;
   while (view.size() > 1 && view.back() == '/') view.remove_suffix(1);
   return std::string(view.substr(view.find_last_of('/') + 1));
 }
-
-}  // namespace
 
 std::string GenAiConfigText(const Source& source) {
   const ModelConfig& config = source.config;

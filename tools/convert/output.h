@@ -24,6 +24,9 @@ Status WriteTokenizerFiles(const Source& source, const std::string& folder);
 Result<std::string> InferenceModelText(const Source& source,
                                        const std::string& name);
 
+// "c" of "a/b/c/".
+std::string LastName(const std::string& path);
+
 // slm.json: where the model is from and what lies in `folder`, with hashes.
 Result<std::string> ProvenanceText(const Source& source, const Options& options,
                                    const std::string& folder);
