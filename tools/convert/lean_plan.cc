@@ -309,7 +309,8 @@ Result<std::unique_ptr<Plan>> PlanSource(const Source& source,
   GraphOptions options;
   options.precision = Precision::kFp32;
   options.share_embeddings = false;
-  DecoderGraph decoder = MakeDecoderGraph(source.spec, options, {});
+  SLM_ASSIGN_OR_RETURN(DecoderGraph decoder,
+                       MakeDecoderGraph(source.spec, options, {}));
   const std::vector<Weight> weights = decoder.weights;
   const auto panel = std::make_shared<Panel>(source, threads);
   SLM_RETURN_IF_ERROR(
