@@ -113,6 +113,9 @@ Status Executor::RunStep(size_t index, const Batch* batch, bool dry) {
     for (ValueId id : node.inputs) {
       inputs_.push_back(id == kNoValue ? nullptr : &slots_[id].view);
     }
+    if (hook_ && !dry) {
+      SLM_RETURN_IF_ERROR((*hook_)(*plan_.graph, node, inputs_));
+    }
     outputs_.assign(node.outputs.size(), TensorView());
     std::copy(step.wanted.begin(), step.wanted.end(), wanted_.get());
     OpContext context;

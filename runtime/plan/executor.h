@@ -3,7 +3,9 @@
 #ifndef SLM_RUNTIME_PLAN_EXECUTOR_H_
 #define SLM_RUNTIME_PLAN_EXECUTOR_H_
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "runtime/core/memory.h"
@@ -31,6 +33,12 @@ class BufferPool {
 };
 
 // Mutable state of running one plan; one thread at a time.
+// Called before a step with what it is about to read, in the order of the
+// node's inputs (nullptr: left out): it may read them, or put a tensor of the
+// same type and shape in the place of one. A failure ends the run.
+using StepHook = std::function<Status(const Graph& graph, const Node& node,
+                                      std::span<const TensorView*> inputs)>;
+
 class Executor {
  public:
   // Both must outlive the executor. Buffers come from a pool of its own, or
@@ -61,6 +69,9 @@ class Executor {
   // Where runs, of branches too, report their steps; nullptr: nowhere. It
   // outlives its use.
   void SetProfile(Profile* profile);
+  // Called before each step of Run, but not inside branches; nullptr: nobody,
+  // which costs a comparison a step. It outlives its use.
+  void SetHook(const StepHook* hook) { hook_ = hook; }
 
   const Plan& plan() const { return plan_; }
   size_t BufferBytes() const { return buffers_->TotalBytes(); }
@@ -78,7 +89,7 @@ class Executor {
   const Plan& plan_;
   ThreadPool& threads_;
   std::shared_ptr<BufferPool> buffers_;
-  std::vector<HeldTensor> slots_;  // by ValueId
+  std::vector<HeldTensor> slots_;    // by ValueId
   std::vector<HeldTensor> unnamed_;  // outputs without a value, while run
   std::vector<uint8_t> is_fed_;      // by ValueId: kept over runs
   std::vector<std::vector<std::unique_ptr<Executor>>> branches_;  // by step
@@ -90,6 +101,7 @@ class Executor {
   size_t dry_bytes_ = 0, dry_peak_ = 0;
   std::vector<size_t> dry_size_;  // by ValueId
   Profile* profile_ = nullptr;
+  const StepHook* hook_ = nullptr;
 };
 
 }  // namespace slm

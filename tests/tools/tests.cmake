@@ -36,3 +36,6 @@ add_test(NAME convert_check_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_check_test.py
           $<TARGET_FILE:slm-convert>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME convert_calibration_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_calibration_test.py
+          $<TARGET_FILE:slm-convert> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)

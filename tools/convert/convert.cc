@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "loader/onnx_writer.h"
@@ -11,8 +12,11 @@
 #include "runtime/core/file_output.h"
 #include "runtime/core/terminal.h"
 #include "runtime/core/threads.h"
+#include "runtime/model.h"
 #include "slm/slm.h"
+#include "tools/convert/calibrate.h"
 #include "tools/convert/graph.h"
+#include "tools/convert/imatrix.h"
 #include "tools/convert/kept.h"
 #include "tools/convert/output.h"
 #include "tools/convert/report.h"
@@ -55,6 +59,28 @@ class Progress {
   double last_ = 0;
 };
 
+// The same for calibration.
+class CalibrationLine {
+ public:
+  explicit CalibrationLine(bool shown) : shown_(shown) {}
+
+  void Show(const char* what, size_t done, size_t total) {
+    const double now = MonotonicSeconds();
+    if (!shown_ || now - last_ < 0.1) return;
+    last_ = now;
+    std::fprintf(stderr, "\rslm-convert: %s: %zu of %zu tokens ", what, done,
+                 total);
+    std::fflush(stderr);
+  }
+  void End() {
+    if (shown_ && last_ > 0) std::fprintf(stderr, "\r%60s\r", "");
+  }
+
+ private:
+  bool shown_;
+  double last_ = 0;
+};
+
 Status CheckSignals() {
   return HeldSignal() ? Error(ErrorKind::kRuntime, "interrupted") : OkStatus();
 }
@@ -90,7 +116,8 @@ Status CheckDisk(const std::string& folder, uint64_t bytes) {
 
 Status WriteModel(const Source& source, const Options& options,
                   const DecoderGraph& decoder, const DataLayout& layout,
-                  const std::string& folder, ThreadPool& threads) {
+                  const std::string& folder, ThreadPool& threads,
+                  const Imatrix* imatrix) {
   SLM_RETURN_IF_ERROR(CheckDisk(folder, layout.bytes));
   SLM_ASSIGN_OR_RETURN(FileWriter data,
                        FileWriter::Create(folder + "/model.onnx.data"));
@@ -101,7 +128,7 @@ Status WriteModel(const Source& source, const Options& options,
   }};
   const Status written = WriteWeights(
       *source.weights, source.adapters, source.spec, decoder.weights,
-      options.graph, layout, threads, report, &data);
+      options.graph, layout, threads, report, &data, imatrix);
   progress.End();
   SLM_RETURN_IF_ERROR(written);
   SLM_RETURN_IF_ERROR(data.Close(layout.bytes));
@@ -126,6 +153,107 @@ Status WriteTexts(const Source& source, const Options& options,
   SLM_ASSIGN_OR_RETURN(const std::string inference,
                        InferenceModelText(source, NameOf(options)));
   return WriteFileAtomic(folder + "/inference_model.json", inference);
+}
+
+// The model that activations are measured on.
+Options FloatOptions(const Source& source, const Options& options) {
+  Options out = options;
+  out.graph = GraphOptions();
+  out.graph.share_embeddings = options.graph.share_embeddings;
+  out.graph.precision = Precision::kFp16;
+  for (const auto& [name, tensor] : source.weights->tensors()) {
+    if (std::string_view(tensor.type) == "F32" && tensor.shape.rank() > 1) {
+      out.graph.precision = Precision::kFp32;
+    }
+  }
+  return out;
+}
+
+Status WriteFloatModel(const Source& source, const Options& options,
+                       const std::string& folder, ThreadPool& threads) {
+  std::error_code error;
+  std::filesystem::create_directory(folder, error);
+  SLM_RETURN_IF_ERROR(WriteTexts(source, options, folder));
+  SLM_ASSIGN_OR_RETURN(
+      const DecoderGraph decoder,
+      MakeDecoderGraph(source.spec, options.graph, KeptGrids()));
+  return WriteModel(source, options, decoder,
+                    LayOut(decoder.weights, options.graph), folder, threads,
+                    nullptr);
+}
+
+Status CheckCalibration(const Options& options,
+                        const std::vector<Weight>& weights) {
+  if (!options.calibration.used) return OkStatus();
+  for (const Weight& weight : weights) {
+    if (IsCalibrated(weight)) return OkStatus();
+  }
+  return Usage(
+      "--imatrix means nothing: the codes of the source are kept; --requantize "
+      "quantises them again");
+}
+
+Result<Imatrix> Measure(const Source& source, const Options& options,
+                        const DecoderGraph& decoder, const std::string& folder,
+                        ThreadPool& threads) {
+  SLM_RETURN_IF_ERROR(
+      WriteFloatModel(source, FloatOptions(source, options), folder, threads));
+  CalibrationLine line(!options.quiet && IsTerminal(stderr));
+  const CalibrationProgress progress = [&](const char* what, size_t done,
+                                           size_t total) {
+    line.Show(what, done, total);
+    return CheckSignals();
+  };
+  SLM_ASSIGN_OR_RETURN(const auto model, Model::Open(folder, ModelOptions()));
+  const CalibrationOptions& c = options.calibration;
+  // Not the folder's: there a model without BOS has the builder's 1.
+  const int64_t first =
+      source.config.bos_token_id.value_or(source.config.eos_token_ids[0]);
+  SLM_ASSIGN_OR_RETURN(
+      const Documents documents,
+      c.file.empty() ? SampleDocuments(*model, static_cast<int32_t>(first),
+                                       c.tokens, threads, progress)
+                     : TokensOfFile(*model, c.file, c.tokens));
+  SLM_ASSIGN_OR_RETURN(
+      Imatrix imatrix,
+      MeasureInputs(*model, documents, decoder.weights, threads, progress));
+  line.End();
+  SLM_ASSIGN_OR_RETURN(imatrix.model, Fingerprint(source));
+  imatrix.text = c.file.empty()
+                     ? "sampled"
+                     : std::filesystem::path(c.file).filename().string();
+  return imatrix;
+}
+
+// Statistics from their file, or measured in `folder`, which is removed.
+Result<Imatrix> Calibrate(const Source& source, const Options& options,
+                          const DecoderGraph& decoder,
+                          const std::string& folder, ThreadPool& threads,
+                          std::vector<std::string>* notes) {
+  const CalibrationOptions& c = options.calibration;
+  if (!c.file.empty() && IsImatrixFile(c.file)) {
+    SLM_ASSIGN_OR_RETURN(Imatrix imatrix, LoadImatrix(c.file));
+    SLM_RETURN_IF_ERROR(CheckImatrix(imatrix, decoder.weights, c.file));
+    SLM_ASSIGN_OR_RETURN(const std::string model, Fingerprint(source));
+    if (imatrix.model != model) {
+      notes->push_back(Format("\"%s\" was measured on other weights",
+                              Printable(c.file, 400).c_str()));
+    }
+    return imatrix;
+  }
+  if (!c.file.empty() && !IsFile(c.file)) {
+    return Error(ErrorKind::kNotFound, "--imatrix: no such file \"%s\"",
+                 Printable(c.file, 400).c_str());
+  }
+  Result<Imatrix> measured = Measure(source, options, decoder, folder, threads);
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  SLM_RETURN_IF_ERROR(measured.status());
+  SLM_RETURN_IF_ERROR(CheckImatrix(*measured, decoder.weights, "--imatrix"));
+  if (!c.save.empty()) {
+    SLM_RETURN_IF_ERROR(SaveImatrix(*measured, c.save));
+  }
+  return measured;
 }
 
 // Tries the folder, and writes down what became of the conversion.
@@ -167,8 +295,14 @@ Status WriteFolder(const Source& source, const Options& options,
   const std::string& at = folder.temporary();
   // Small files first: their failures cost no time.
   SLM_RETURN_IF_ERROR(WriteTexts(source, options, at));
+  Imatrix imatrix;
+  if (options.calibration.used) {
+    SLM_ASSIGN_OR_RETURN(
+        imatrix, Calibrate(source, options, decoder, at + "/calibration",
+                           threads, &summary->notes));
+  }
   SLM_RETURN_IF_ERROR(
-      WriteModel(source, options, decoder, layout, at, threads));
+      WriteModel(source, options, decoder, layout, at, threads, &imatrix));
   SLM_RETURN_IF_ERROR(
       CheckAndReport(source, options, begin, at, threads, summary));
   SLM_ASSIGN_OR_RETURN(const std::string provenance,
@@ -196,6 +330,7 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
                        MakeDecoderGraph(source.spec, options.graph, kept));
   SLM_RETURN_IF_ERROR(
       CheckSources(*source.weights, source.spec, decoder.weights));
+  SLM_RETURN_IF_ERROR(CheckCalibration(options, decoder.weights));
   const DataLayout layout = LayOut(decoder.weights, options.graph);
   summary.notes.insert(summary.notes.end(), source.weights->notes().begin(),
                        source.weights->notes().end());

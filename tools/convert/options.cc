@@ -20,6 +20,7 @@ namespace slm::convert {
 namespace {
 
 constexpr size_t kMostThreads = 1024;
+constexpr size_t kFewestTokens = 64, kMostTokens = 1 << 20;
 
 struct Flag {
   const char* names;
@@ -34,6 +35,11 @@ constexpr Flag kFlags[] = {
     {"asymmetric", "", "a zero point for each block"},
     {"a,algorithm", "search|default|rtn|k_quant",
      "how scales are chosen (search)"},
+    {"imatrix", "FILE",
+     "weigh errors by activations; FILE: a text, or saved statistics; "
+     "without: on text sampled from the model (--imatrix=FILE, with =)"},
+    {"save-imatrix", "FILE", "keep the statistics for another conversion"},
+    {"calibration-tokens", "N", "that activations are measured on (8192)"},
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
     {"lm-head", "int4|int8|float", "the head and an embedding tied to it"},
     {"embedding", "int4|int8|float", "the embedding (float where not tied)"},
@@ -71,6 +77,9 @@ cxxopts::Options MakeParser() {
     } else if (IsList(flag.names)) {
       add(flag.names, flag.help, cxxopts::value<std::vector<std::string>>(),
           flag.value);
+    } else if (std::string_view(flag.names) == "imatrix") {
+      add(flag.names, flag.help,
+          cxxopts::value<std::string>()->implicit_value(""), flag.value);
     } else {
       add(flag.names, flag.help, cxxopts::value<std::string>(), flag.value);
     }
@@ -97,7 +106,10 @@ then --override, --lm-head and --embedding, --mixed.
 -p takes names of llama.cpp as well: Q8_0, Q4_0, Q4_1, Q4_K_S, Q4_K_M, F16, F32.
 A source of GPTQ, AWQ, Olive or compressed-tensors keeps its codes, scales and
 blocks exactly; another -p or --requantize quantises it again.
-Not supported yet: GGUF and ONNX sources, mixture of experts, calibration.
+Not supported yet: GGUF and ONNX sources, mixture of experts.
+--imatrix runs the model on 8192 tokens: about the time of two prompts of that
+length, a float copy of the model (float16, 2 bytes a weight; float32 where the
+source is) in the output folder's temporary one, and its memory while it runs.
 slm-convert check FOLDER opens a model folder and compares it with its slm.json.
 These command lines are understood, too (--force is ours):
   slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
@@ -222,7 +234,7 @@ Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   for (const char* name :
        {"block-size", "symmetric", "asymmetric", "algorithm", "accuracy-level",
         "requantize", "lm-head", "embedding", "mixed", "override", "exclude",
-        "qdq"}) {
+        "qdq", "imatrix"}) {
     if (in.Has(name)) {
       return Usage("--%s means nothing with --precision %s", name,
                    PrecisionName(graph.precision));
@@ -291,6 +303,26 @@ void ReadGraph(Reader* in, GraphOptions* graph) {
   graph->share_embeddings = !in->Has("no-shared-embeddings");
 }
 
+Status ReadCalibration(Reader* in, const GraphOptions& graph,
+                       CalibrationOptions* out) {
+  out->used = in->Has("imatrix");
+  if (const std::string* file = in->Text("imatrix")) out->file = *file;
+  if (const std::string* save = in->Text("save-imatrix")) out->save = *save;
+  in->Get("calibration-tokens", kFewestTokens, kMostTokens, &out->tokens);
+  SLM_RETURN_IF_ERROR(in->status());
+  for (const char* name : {"save-imatrix", "calibration-tokens"}) {
+    if (in->Has(name) && !out->used) {
+      return Usage("--%s means nothing without --imatrix", name);
+    }
+  }
+  const QuantAlgorithm algorithm = graph.quantize.algorithm;
+  if (out->used && algorithm != QuantAlgorithm::kSearch) {
+    return Usage("--imatrix means nothing with --algorithm %s",
+                 AlgorithmName(algorithm));
+  }
+  return OkStatus();
+}
+
 // The last colon begins a scale where a number follows it.
 AdapterRequest AdapterOf(const std::string& text) {
   AdapterRequest request{text, 1};
@@ -310,6 +342,11 @@ Status ReadPaths(const cxxopts::ParseResult& parsed, Options* o) {
   std::vector<std::string> words;
   if (parsed.count("words") > 0) {
     words = parsed["words"].as<std::vector<std::string>>();
+  }
+  if (words.size() == 3 && parsed.count("imatrix") > 0) {
+    return Usage(
+        "3 paths, expected SOURCE OUTPUT; --imatrix takes its file "
+        "behind =, as in --imatrix=FILE");
   }
   if (words.size() != 2 || words[0].empty() || words[1].empty()) {
     return Usage(
@@ -411,6 +448,8 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     SLM_RETURN_IF_ERROR(CheckQuantizeFlags(in, options.graph));
     SLM_RETURN_IF_ERROR(ReadRules(parsed, in, &options.graph));
     SLM_RETURN_IF_ERROR(SettleGraphOptions(&options.graph));
+    SLM_RETURN_IF_ERROR(
+        ReadCalibration(&in, options.graph, &options.calibration));
     SLM_RETURN_IF_ERROR(ReadPaths(parsed, &options));
   } catch (const std::exception& e) {
     return Usage("%s; see slm-convert --help", Printable(e.what()).c_str());

@@ -16,6 +16,14 @@ namespace slm::convert {
 
 enum class Action { kRun, kCheck, kHelp, kVersion };
 
+// Statistics of activations, which the search then weighs errors with.
+struct CalibrationOptions {
+  bool used = false;
+  std::string file;      // a text or saved statistics; empty: sampled text
+  std::string save;      // where the statistics go; empty: nowhere
+  size_t tokens = 8192;  // at most, of a text
+};
+
 struct Options {
   Action action = Action::kRun;
   std::string source, output;  // of kCheck: the source alone
@@ -26,6 +34,7 @@ struct Options {
     bool precision = false, block_size = false, symmetry = false;
   } given;
   bool requantize = false;         // do not keep a source's own codes
+  CalibrationOptions calibration;
   std::string name;                // of the model; empty: the output folder's
   size_t threads = 0;              // 0: all cores
   std::vector<std::string> notes;  // on flags that were accepted for nothing

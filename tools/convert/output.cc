@@ -236,6 +236,10 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
     for (const PrecisionRule& rule : graph.rules) json.String(Describe(rule));
     json.EndArray();
   }
+  if (options.calibration.used) {
+    const std::string& file = options.calibration.file;
+    json.String("imatrix", file.empty() ? "sampled" : LastName(file));
+  }
   json.BeginObject("files");
   for (const std::string& name : ListFolder(folder)) {
     uint64_t bytes = 0;

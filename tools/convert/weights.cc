@@ -18,18 +18,21 @@ namespace {
 
 // Float32 values of a panel. Two are alive at a time with what is made of them.
 constexpr size_t kPanelValues = size_t{4} << 20;
+constexpr const char* kHead = "lm_head.MatMul.weight";
 
 class Writer {
  public:
   Writer(const TensorSource& source, const AdapterSet& adapters,
          const DecoderSpec& spec, const GraphOptions& options,
-         ThreadPool& threads, const WriteProgress& progress, FileWriter* file)
+         ThreadPool& threads, const WriteProgress& progress, FileWriter* file,
+         const Imatrix* imatrix)
       : reader_(source, adapters, threads),
         spec_(spec),
         options_(options),
         threads_(threads),
         progress_(progress),
-        file_(file) {}
+        file_(file),
+        imatrix_(imatrix) {}
 
   Status Write(const Weight& weight,
                const std::vector<OnnxInitializer>& parts) {
@@ -149,10 +152,22 @@ class Writer {
     } else {
       panel_.resize(count * k);
       SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
-      QuantizeRows(q, panel_.data(), count, k, nullptr, threads_, out);
+      const std::vector<float> importance = Importance(weight);
+      QuantizeRows(q, panel_.data(), count, k,
+                   importance.empty() ? nullptr : importance.data(), threads_,
+                   out);
     }
     reader_.Release(weight, r, rows);
     return OkStatus();
+  }
+
+  // Errors of a tied table matter to the embedding, too, which no statistics
+  // weigh: weighing them for the head alone gave 2 % more KL divergence.
+  std::vector<float> Importance(const Weight& weight) const {
+    const bool tied = spec_.tied && weight.name == kHead;
+    return imatrix_ && IsCalibrated(weight) && !tied
+               ? ImportanceOf(*imatrix_, weight.name)
+               : std::vector<float>();
   }
 
   Status WriteQuantized(const Weight& weight,
@@ -280,6 +295,7 @@ class Writer {
   ThreadPool& threads_;
   const WriteProgress& progress_;
   FileWriter* file_;
+  const Imatrix* imatrix_;
   uint64_t done_ = 0;
   std::vector<float> panel_, turned_, scales_;
   std::vector<uint16_t> halves_;
@@ -429,8 +445,9 @@ Status WriteWeights(const TensorSource& source, const AdapterSet& adapters,
                     const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
-                    FileWriter* file) {
-  Writer writer(source, adapters, spec, options, threads, progress, file);
+                    FileWriter* file, const Imatrix* imatrix) {
+  Writer writer(source, adapters, spec, options, threads, progress, file,
+                imatrix);
   for (size_t i = 0; i < weights.size(); ++i) {
     SLM_RETURN_IF_ERROR(writer.Write(weights[i], layout.parts[i]));
   }

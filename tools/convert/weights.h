@@ -16,6 +16,7 @@
 #include "tools/convert/adapter.h"
 #include "tools/convert/decoder_spec.h"
 #include "tools/convert/graph.h"
+#include "tools/convert/imatrix.h"
 #include "tools/convert/tensors.h"
 
 namespace slm::convert {
@@ -45,11 +46,12 @@ struct WriteProgress {
   std::function<Status(uint64_t done)> report;
 };
 
+// kSearch weighs errors by the statistics, where there are any.
 Status WriteWeights(const TensorSource& source, const AdapterSet& adapters,
                     const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
-                    FileWriter* file);
+                    FileWriter* file, const Imatrix* imatrix = nullptr);
 
 }  // namespace slm::convert
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Runs a float model folder and measures what its matrices are multiplied
+// with.
+#ifndef SLM_TOOLS_CONVERT_CALIBRATE_H_
+#define SLM_TOOLS_CONVERT_CALIBRATE_H_
+
+#include <vector>
+
+#include "runtime/core/result.h"
+#include "runtime/core/threads.h"
+#include "runtime/model.h"
+#include "tools/convert/calibration_text.h"
+#include "tools/convert/graph.h"
+#include "tools/convert/imatrix.h"
+
+namespace slm::convert {
+
+// Means over the documents for the input of every MatMul whose constant has the
+// name of a quantised weight; `model` and `text` of the result are the
+// caller's. Sums are in double, a column's in the order of the tokens.
+Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
+                              const std::vector<Weight>& weights,
+                              ThreadPool& threads,
+                              const CalibrationProgress& progress);
+
+}  // namespace slm::convert
+
+#endif  // SLM_TOOLS_CONVERT_CALIBRATE_H_
