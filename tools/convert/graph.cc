@@ -90,6 +90,12 @@ DecoderGraph GraphMaker::Make() {
   AddEmbedding();
   for (size_t i = 0; i < spec_.layers.size(); ++i) AddLayer(i);
   AddHead();
+  if (kept_in_vain_ > 0) {
+    out_.notes.push_back(Format(
+        "%zu of the matrices are quantised again: rules give them fewer bits, "
+        "or their parts do not have one order of columns",
+        kept_in_vain_));
+  }
   for (size_t i = 0; i < applied_.size(); ++i) {
     if (applied_[i] || options_.rules[i].pattern.empty()) continue;
     out_.unmatched.push_back(options_.rules[i].pattern);
