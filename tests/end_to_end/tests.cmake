@@ -20,3 +20,12 @@ slm_test(convert_fixtures_test
 slm_test(convert_formats_test
   SOURCES end_to_end/convert_formats_test.cc
   LINKS slm_convert)
+set(SLM_FOUNDRY_PYTHON ${PROJECT_SOURCE_DIR}/.deps/foundry/bin/python
+  CACHE FILEPATH "Python that has Foundry Local's SDK (tools/dev/test.sh)")
+add_test(NAME convert_acceptance_test
+  COMMAND ${SLM_TEST_PYTHON}
+          ${CMAKE_CURRENT_SOURCE_DIR}/end_to_end/convert_acceptance_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
+          $<TARGET_FILE:slm-inspect> ${SLM_SHARED_DIR} ${SLM_FOUNDRY_PYTHON})
+set_tests_properties(convert_acceptance_test PROPERTIES
+  SKIP_REGULAR_EXPRESSION "^skipped: ")

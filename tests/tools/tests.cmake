@@ -21,7 +21,8 @@ add_test(NAME convert_packed_test
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 add_test(NAME convert_real_runtimes_test
-  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_real_runtimes_test.py
+  COMMAND ${SLM_TEST_PYTHON}
+          ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_real_runtimes_test.py
           $<TARGET_FILE:slm-convert>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 set_tests_properties(convert_real_runtimes_test PROPERTIES
