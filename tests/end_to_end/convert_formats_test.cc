@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "gtest/gtest.h"
+#include "runtime/core/file.h"
 #include "runtime/core/threads.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
@@ -95,6 +96,9 @@ TEST(ConvertFormats, AnUnknownNodeIsRefused) {
       {{"--exclude", "/model/layers.9*"},
        "no matrix of this model is named \"/model/layers.9*\""},
       {{"--qdq", "--lm-head", "int8"}, "--qdq is for int4"},
+      {{"--mixed", "auto", "--target-bpw", "5"}, "is the least"},
+      {{"--mixed", "auto", "--target-bpw", "9", "--override", "*=int4"},
+       "no matrix whose bits are open"},
   };
   for (const auto& [flags, message] : kCases) {
     Flags all = {hf, ::testing::TempDir() + "slm_convert_none", "--dry-run"};
@@ -105,6 +109,41 @@ TEST(ConvertFormats, AnUnknownNodeIsRefused) {
     ASSERT_FALSE(summary.ok());
     EXPECT_NE(summary.status().message().find(message), std::string::npos)
         << summary.status().message();
+  }
+}
+
+TEST(ConvertFormats, AutoKeepsItsTargetAndMakesTheSameChoiceAgain) {
+  SLM_NEEDS_SHARED("fixtures/models");
+  const std::string hf = SharedPath("fixtures/models/qwen3-tied/hf");
+  std::string line, model, data;
+  for (const char* threads : {"1", "2"}) {
+    const std::string out = ::testing::TempDir() + "slm_convert_auto";
+    std::filesystem::remove_all(out);
+    const Flags flags = {hf,      out,         "-q",   "-t",
+                         threads, "--mixed",   "auto", "--target-bpw",
+                         "7.2",   "--no-check"};
+    const auto options = convert::ParseOptions(flags);
+    ASSERT_TRUE(options.ok()) << options.status().message();
+    const auto summary = convert::Convert(*options, nullptr);
+    ASSERT_TRUE(summary.ok()) << summary.status().message();
+    const double bits = 8.0 * static_cast<double>(summary->output_bytes) /
+                        static_cast<double>(summary->weights);
+    EXPECT_LE(bits, 7.2);
+    EXPECT_GT(bits, 6.8);  // the largest matrix, the head, is 0.57
+    ASSERT_EQ(summary->lines.size(), 1u);
+    if (!line.empty()) {
+      EXPECT_EQ(summary->lines[0], line);
+      EXPECT_EQ(*ReadFile(out + "/model.onnx"), model);
+      EXPECT_EQ(*ReadFile(out + "/model.onnx.data"), data);
+    }
+    line = summary->lines[0];
+    model = *ReadFile(out + "/model.onnx");
+    data = *ReadFile(out + "/model.onnx.data");
+    EXPECT_FALSE(std::filesystem::exists(out + "/mixed"));
+    const std::string record = *ReadFile(out + "/slm.json");
+    EXPECT_NE(record.find("\"target_bits_per_weight\": 7.2"),
+              std::string::npos);
+    std::filesystem::remove_all(out);
   }
 }
 

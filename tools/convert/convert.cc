@@ -18,6 +18,7 @@
 #include "tools/convert/graph.h"
 #include "tools/convert/imatrix.h"
 #include "tools/convert/kept.h"
+#include "tools/convert/mixed_bits.h"
 #include "tools/convert/output.h"
 #include "tools/convert/report.h"
 #include "tools/convert/self_check.h"
@@ -68,8 +69,7 @@ class CalibrationLine {
     const double now = MonotonicSeconds();
     if (!shown_ || now - last_ < 0.1) return;
     last_ = now;
-    std::fprintf(stderr, "\rslm-convert: %s: %zu of %zu tokens ", what, done,
-                 total);
+    std::fprintf(stderr, "\rslm-convert: %s: %zu of %zu ", what, done, total);
     std::fflush(stderr);
   }
   void End() {
@@ -286,15 +286,78 @@ Status CheckAndReport(const Source& source, const Options& options,
                          ReportText(facts, options));
 }
 
-Status WriteFolder(const Source& source, const Options& options,
-                   const DecoderGraph& decoder, const DataLayout& layout,
-                   double begin, Summary* summary) {
+// A target that no choice can meet.
+Status CheckTarget(const Source& source, const Options& options,
+                   const KeptGrids& kept, Summary* summary) {
+  if (options.target_bpw == 0) return OkStatus();
+  SLM_ASSIGN_OR_RETURN(const MixedBounds bounds,
+                       BoundsOf(source, options, kept));
+  if (bounds.low == bounds.high) {
+    return Usage("--mixed auto: there is no matrix whose bits are open");
+  }
+  const double low = BitsPerWeight(bounds.low, summary->weights);
+  const double high = BitsPerWeight(bounds.high, summary->weights);
+  if (options.target_bpw < low) {
+    return Usage(
+        "--target-bpw %.2f: %.2f bits a weight is the least that these flags "
+        "give",
+        options.target_bpw, low);
+  }
+  if (options.target_bpw > high) {
+    summary->notes.push_back(Format("--target-bpw %.2f: %.2f is all in 8 bits",
+                                    options.target_bpw, high));
+  }
+  if (options.dry_run) {
+    summary->notes.push_back(
+        Format("--mixed auto will choose between %.2f and %.2f bits a weight",
+               low, std::min(high, options.target_bpw)));
+  }
+  return OkStatus();
+}
+
+// Measures which matrices get 8 bits, and makes the graph anew with them.
+Result<MixedChoice> ChooseBits(const Source& source, const KeptGrids& kept,
+                               const std::string& folder, ThreadPool& threads,
+                               Options* options, DecoderGraph* decoder,
+                               DataLayout* layout, Summary* summary) {
+  CalibrationLine line(!options->quiet && IsTerminal(stderr));
+  const CalibrationProgress progress = [&](const char* what, size_t done,
+                                           size_t total) {
+    line.Show(what, done, total);
+    return CheckSignals();
+  };
+  const auto budget = static_cast<uint64_t>(
+      options->target_bpw * static_cast<double>(summary->weights) / 8);
+  Result<MixedChoice> choice =
+      ChooseMixedBits(source, *options, kept, summary->weights, budget, folder,
+                      threads, progress);
+  line.End();
+  SLM_RETURN_IF_ERROR(choice.status());
+  options->graph.rules.insert(options->graph.rules.end(), choice->rules.begin(),
+                              choice->rules.end());
+  SLM_ASSIGN_OR_RETURN(*decoder,
+                       MakeDecoderGraph(source.spec, options->graph, kept));
+  *layout = LayOut(decoder->weights, options->graph);
+  summary->output_bytes = layout->bytes;
+  summary->lines.push_back(ChoiceLine(*choice));
+  return choice;
+}
+
+Status WriteFolder(const Source& source, const KeptGrids& kept, Options options,
+                   DecoderGraph decoder, DataLayout layout, double begin,
+                   Summary* summary) {
   ThreadPool threads(options.threads);
   SLM_ASSIGN_OR_RETURN(FolderWriter folder,
                        FolderWriter::Create(options.output, options.force));
   const std::string& at = folder.temporary();
   // Small files first: their failures cost no time.
   SLM_RETURN_IF_ERROR(WriteTexts(source, options, at));
+  MixedChoice choice;
+  if (options.target_bpw > 0) {
+    SLM_ASSIGN_OR_RETURN(
+        choice, ChooseBits(source, kept, at + "/mixed", threads, &options,
+                           &decoder, &layout, summary));
+  }
   Imatrix imatrix;
   if (options.calibration.used) {
     SLM_ASSIGN_OR_RETURN(
@@ -306,7 +369,7 @@ Status WriteFolder(const Source& source, const Options& options,
   SLM_RETURN_IF_ERROR(
       CheckAndReport(source, options, begin, at, threads, summary));
   SLM_ASSIGN_OR_RETURN(const std::string provenance,
-                       ProvenanceText(source, options, at));
+                       ProvenanceText(source, options, choice.units, at));
   SLM_RETURN_IF_ERROR(WriteFileAtomic(at + "/slm.json", provenance));
   SLM_RETURN_IF_ERROR(CheckSignals());
   return folder.Publish();
@@ -343,11 +406,12 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
   for (const auto& [name, tensor] : source.weights->tensors()) {
     summary.weights += tensor.shape.Count();
   }
+  SLM_RETURN_IF_ERROR(CheckTarget(source, options, kept, &summary));
   if (options.dry_run) {  // tries the template, too
     SLM_RETURN_IF_ERROR(InferenceModelText(source, NameOf(options)).status());
   } else {
     SLM_RETURN_IF_ERROR(
-        WriteFolder(source, options, decoder, layout, begin, &summary));
+        WriteFolder(source, kept, options, decoder, layout, begin, &summary));
   }
   summary.seconds = MonotonicSeconds() - begin;
   return summary;

@@ -90,12 +90,6 @@ DecoderGraph GraphMaker::Make() {
   AddEmbedding();
   for (size_t i = 0; i < spec_.layers.size(); ++i) AddLayer(i);
   AddHead();
-  if (kept_in_vain_ > 0) {
-    out_.notes.push_back(Format(
-        "%zu of the matrices are quantised again: rules give them fewer bits, "
-        "or their parts do not have one order of columns",
-        kept_in_vain_));
-  }
   for (size_t i = 0; i < applied_.size(); ++i) {
     if (applied_[i] || options_.rules[i].pattern.empty()) continue;
     out_.unmatched.push_back(options_.rules[i].pattern);
@@ -218,7 +212,7 @@ GraphMaker::WeightFormat GraphMaker::FormatOf(
     const std::string& node, const std::vector<SourceRows>& sources,
     bool quantized) {
   const int bits = RuleBits(node);
-  WeightFormat format{options_.quantize, false};
+  WeightFormat format{options_.quantize, false, false};
   format.quantize.bits = 0;
   if (bits == 0 || (bits < 0 && !quantized)) return format;
   WeightFormat kept = KeptFormat(sources);
@@ -227,6 +221,7 @@ GraphMaker::WeightFormat GraphMaker::FormatOf(
     kept.quantize.bits = bits;
     return kept;
   }
+  format.bits_open = bits < 0;
   format.quantize.bits = bits < 0 ? options_.quantize.bits : bits;
   return format;
 }
@@ -276,7 +271,9 @@ void GraphMaker::AddEmbedding() {
                  0,
                  0,
                  q,
-                 own.kept};
+                 own.kept,
+                 may_share && !asked ? kHeadNode : kEmbeddingNode,
+                 own.bits_open};
     if (q.bits != 0) {
       table.kind = WeightKind::kQuantizedTable;
       // What the tool has for tables; it has none of 8 bits.

@@ -70,6 +70,8 @@ struct Weight {
   int rope = 0;                   // of tables: index into the spec's
   QuantizeOptions quantize = {};  // of quantised ones: their format
   bool kept = false;  // the sources are in that format: their codes are copied
+  std::string node = {};   // of matrices and tables: whose rules they follow
+  bool bits_open = false;  // no rule and no source has decided its bits
 
   bool quantized() const {
     return kind == WeightKind::kQuantized ||

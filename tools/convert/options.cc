@@ -43,7 +43,9 @@ constexpr Flag kFlags[] = {
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
     {"lm-head", "int4|int8|float", "the head and an embedding tied to it"},
     {"embedding", "int4|int8|float", "the embedding (float where not tied)"},
-    {"mixed", "last|down|layers", "8 bits for what needs them most, see below"},
+    {"mixed", "last|down|layers|auto",
+     "8 bits for what needs them most, see below"},
+    {"target-bpw", "X", "of --mixed auto: bits per weight of the output"},
     {"override", "NODE=TYPE", "int4, int8 or float for nodes of that name"},
     {"exclude", "NODE", "float for nodes of that name"},
     {"qdq", "", "DequantizeLinear and MatMul instead of MatMulNBits"},
@@ -99,7 +101,8 @@ zero points) are those of its neural_compressor.
   slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
   slm-convert my-llama out --algorithm default --force
 --mixed last: the head in int8; down: every down_proj, too; layers: q, k, v and
-down_proj of the first and last eighth of the layers and of every third between.
+down_proj of the first and last eighth of the layers and of every third between;
+auto: what hurts most in 4 bits for its bytes, measured, up to --target-bpw.
 Nodes have the builder's names (/model/layers.0/mlp/down_proj/MatMul), NODE may
 have * and ?. --override and --exclude may come several times; --exclude wins,
 then --override, --lm-head and --embedding, --mixed.
@@ -214,6 +217,30 @@ const LlamaType* FindLlamaType(const std::string* text) {
   return nullptr;
 }
 
+// --mixed auto needs its target, and has no other use for it.
+Status ReadTarget(const Reader& in, Options* o) {
+  const std::string* mixed = in.Text("mixed");
+  const std::string* text = in.Text("target-bpw");
+  const bool automatic = mixed && *mixed == "auto";
+  if (!automatic && !text) return OkStatus();
+  if (!automatic) return Usage("--target-bpw means something to --mixed auto");
+  if (!text) return Usage("--mixed auto needs --target-bpw X");
+  if (o->graph.precision != Precision::kInt4 || o->graph.qdq) {
+    return Usage(
+        "--mixed auto chooses between 4 and 8 bits of MatMulNBits: "
+        "not with %s",
+        o->graph.qdq ? "--qdq" : "another precision than int4");
+  }
+  const char* end = text->data() + text->size();
+  const auto [stop, error] = std::from_chars(text->data(), end, o->target_bpw);
+  if (error == std::errc() && stop == end && o->target_bpw > 0 &&
+      o->target_bpw <= 64) {
+    return OkStatus();
+  }
+  return Usage("--target-bpw is \"%s\", must be a number above 0, to 64",
+               Printable(*text).c_str());
+}
+
 // Flags that say nothing of unquantised weights are refused with them.
 Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   if (in.Has("symmetric") && in.Has("asymmetric")) {
@@ -234,7 +261,7 @@ Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   for (const char* name :
        {"block-size", "symmetric", "asymmetric", "algorithm", "accuracy-level",
         "requantize", "lm-head", "embedding", "mixed", "override", "exclude",
-        "qdq", "imatrix"}) {
+        "qdq", "imatrix", "target-bpw"}) {
     if (in.Has(name)) {
       return Usage("--%s means nothing with --precision %s", name,
                    PrecisionName(graph.precision));
@@ -275,7 +302,7 @@ Status ReadRules(const cxxopts::ParseResult& parsed, const Reader& in,
   const LlamaType* type = FindLlamaType(in.Text("precision"));
   std::string preset = type ? type->mixed : "";
   if (const std::string* text = in.Text("mixed")) preset = *text;
-  if (preset.empty()) return OkStatus();
+  if (preset.empty() || preset == "auto") return OkStatus();
   SLM_ASSIGN_OR_RETURN(const std::vector<PrecisionRule> rules,
                        RulesOfPreset(preset));
   graph->rules.insert(graph->rules.end(), rules.begin(), rules.end());
@@ -448,6 +475,7 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     SLM_RETURN_IF_ERROR(CheckQuantizeFlags(in, options.graph));
     SLM_RETURN_IF_ERROR(ReadRules(parsed, in, &options.graph));
     SLM_RETURN_IF_ERROR(SettleGraphOptions(&options.graph));
+    SLM_RETURN_IF_ERROR(ReadTarget(in, &options));
     SLM_RETURN_IF_ERROR(
         ReadCalibration(&in, options.graph, &options.calibration));
     SLM_RETURN_IF_ERROR(ReadPaths(parsed, &options));

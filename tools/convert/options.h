@@ -33,6 +33,7 @@ struct Options {
   struct {
     bool precision = false, block_size = false, symmetry = false;
   } given;
+  double target_bpw = 0;           // of --mixed auto; 0: not asked for
   bool requantize = false;         // do not keep a source's own codes
   CalibrationOptions calibration;
   std::string name;                // of the model; empty: the output folder's

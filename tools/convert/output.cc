@@ -123,6 +123,23 @@ Status WriteTokenizerConfig(const Source& source, const std::string& folder) {
   return WriteFileAtomic(folder + "/tokenizer_config.json", json.text());
 }
 
+// What --mixed auto measured: each matrix alone in 4 bits.
+void AddMixedUnits(const Options& options, const std::vector<MixedUnit>& units,
+                   JsonText* json) {
+  if (units.empty()) return;
+  json->Double("target_bits_per_weight", options.target_bpw);
+  json->BeginArray("mixed");
+  for (const MixedUnit& unit : units) {
+    json->BeginObject();
+    json->String("node", unit.node);
+    json->Double("kl", unit.kl);
+    json->Int("more_bytes", static_cast<int64_t>(unit.more_bytes));
+    json->Int("bits", unit.promoted ? 8 : 4);
+    json->EndObject();
+  }
+  json->EndArray();
+}
+
 }  // namespace
 
 std::string LastName(const std::string& path) {
@@ -203,6 +220,7 @@ Result<std::string> InferenceModelText(const Source& source,
 }
 
 Result<std::string> ProvenanceText(const Source& source, const Options& options,
+                                   const std::vector<MixedUnit>& units,
                                    const std::string& folder) {
   const GraphOptions& graph = options.graph;
   JsonText json(2);
@@ -235,6 +253,7 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
     json.BeginArray("rules");
     for (const PrecisionRule& rule : graph.rules) json.String(Describe(rule));
     json.EndArray();
+    AddMixedUnits(options, units, &json);
   }
   if (options.calibration.used) {
     const std::string& file = options.calibration.file;

@@ -4,8 +4,10 @@
 #define SLM_TOOLS_CONVERT_OUTPUT_H_
 
 #include <string>
+#include <vector>
 
 #include "runtime/core/result.h"
+#include "tools/convert/mixed_bits.h"
 #include "tools/convert/options.h"
 #include "tools/convert/source.h"
 
@@ -28,7 +30,9 @@ Result<std::string> InferenceModelText(const Source& source,
 std::string LastName(const std::string& path);
 
 // slm.json: where the model is from and what lies in `folder`, with hashes.
+// `units`: what was measured for --mixed auto.
 Result<std::string> ProvenanceText(const Source& source, const Options& options,
+                                   const std::vector<MixedUnit>& units,
                                    const std::string& folder);
 
 }  // namespace slm::convert
