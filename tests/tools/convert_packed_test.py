@@ -5,6 +5,7 @@ value, and what cannot be kept is said.
 
 usage: convert_packed_test.py SLM_CONVERT SLM_INSPECT tests/data/tiny-model
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -75,8 +76,9 @@ class Packed(unittest.TestCase):
         return weights, source, out
 
     def convert(self, source, out, *flags):
-        done = subprocess.run([CONVERT, source, out, *flags], timeout=60,
-                              capture_output=True, encoding="utf-8")
+        done = subprocess.run([CONVERT, source, out, "--no-check", *flags],
+                              timeout=60, capture_output=True,
+                              encoding="utf-8")
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
         return done.stderr
 
@@ -160,6 +162,12 @@ class Exact(Packed):
          {"symmetric": False}, [], {"symmetric": False}),
         (packed_models.compressed, compressed_config(8, False),
          {"symmetric": False, "bits": 8}, [], {"bits": 8}),
+        (packed_models.signed_bytes, dict(compressed_config(8),
+                                          format="int-quantized"),
+         {"bits": 8, "group": -1}, [], {"bits": 8, "symmetric": True}),
+        (packed_models.signed_bytes, dict(compressed_config(8),
+                                          format="int-quantized"),
+         {"bits": 8, "symmetric": False}, [], {"symmetric": False}),
     ]
 
     def test_values_are_kept(self):
@@ -172,6 +180,8 @@ class Exact(Packed):
                 said = self.convert(source, out, *flags)
                 self.assertIn("keep their values", said)
                 self.check_kept(weights, out, config, **expected)
+                record = json.loads((out / "slm.json").read_text())
+                self.assertEqual(record["kept_matrices"], 10)
 
     def test_floats_are_the_dequantised_values(self):
         for packer, quantization, options in (
@@ -220,6 +230,25 @@ class Exact(Packed):
                                          change=change)
         self.convert(source, out)
         self.check_kept(weights, out)
+
+
+    def test_configs_of_older_tools(self):
+        for packer, quantization, name in (
+                (packed_models.gptq, {"bits": 4, "group_size": 16,
+                                      "desc_act": False, "sym": True},
+                 "quantize_config.json"),
+                (packed_models.awq, {"w_bit": 4, "q_group_size": 16,
+                                     "zero_point": True, "version": "GEMM"},
+                 "quant_config.json")):
+            with self.subTest(name):
+                weights, source, out = self.make(packer, None)
+                done = subprocess.run([CONVERT, source, out], timeout=60,
+                                      capture_output=True, encoding="utf-8")
+                self.assertEqual(done.returncode, 4)
+                self.assertIn("has no quantization_config", done.stderr)
+                (source / name).write_text(json.dumps(quantization))
+                self.convert(source, out)
+                self.check_kept(weights, out)
 
 
 class QuantisedAgain(Packed):
@@ -296,6 +325,10 @@ class Refused(Packed):
                   "format": "nvfp4-pack-quantized"}, "nvfp4-pack-quantized"),
                 (dict(compressed_config(), kv_cache_scheme={"num_bits": 8}),
                  "kv_cache_scheme"),
+                (dict(GPTQ, adapter={"name": "lora"}), "adapter is not"),
+                (dict(GPTQ, rotation="hadamard"), "rotation is not"),
+                (dict(compressed_config(), sparsity_config={
+                    "format": "sparse-24-bitmask"}), "sparsity_config is not"),
                 (compressed_config(3), '"num_bits" is 3')):
             with self.subTest(text):
                 packed_models.set_config(source, quantization)

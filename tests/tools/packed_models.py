@@ -124,6 +124,17 @@ def compressed(m, module):
     return out
 
 
+def signed_bytes(m, module):
+    out = compressed(m, module)  # for its scales
+    raw = bytes((q - 128) & 255 for row in m.q for q in row)
+    zeros = bytes((z - 128) & 255 for row in m.z for z in row)
+    made = {module + ".weight": ("I8", [m.n, m.k], raw),
+            module + ".weight_scale": out[module + ".weight_scale"]}
+    if not m.symmetric:
+        made[module + ".weight_zero_point"] = ("I8", [m.n, m.groups], zeros)
+    return made
+
+
 def set_config(folder, quantization):
     path = folder / "config.json"
     config = json.loads(path.read_text())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/convert/convert.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <string_view>
@@ -368,8 +369,9 @@ Status WriteFolder(const Source& source, const KeptGrids& kept, Options options,
       WriteModel(source, options, decoder, layout, at, threads, &imatrix));
   SLM_RETURN_IF_ERROR(
       CheckAndReport(source, options, begin, at, threads, summary));
-  SLM_ASSIGN_OR_RETURN(const std::string provenance,
-                       ProvenanceText(source, options, choice.units, at));
+  SLM_ASSIGN_OR_RETURN(
+      const std::string provenance,
+      ProvenanceText(source, options, decoder.weights, choice.units, at));
   SLM_RETURN_IF_ERROR(WriteFileAtomic(at + "/slm.json", provenance));
   SLM_RETURN_IF_ERROR(CheckSignals());
   return folder.Publish();

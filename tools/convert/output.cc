@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/convert/output.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string_view>
 #include <utility>
@@ -220,6 +221,7 @@ Result<std::string> InferenceModelText(const Source& source,
 }
 
 Result<std::string> ProvenanceText(const Source& source, const Options& options,
+                                   const std::vector<Weight>& weights,
                                    const std::vector<MixedUnit>& units,
                                    const std::string& folder) {
   const GraphOptions& graph = options.graph;
@@ -250,6 +252,10 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
     json.Bool("symmetric", graph.quantize.symmetric);
     json.Int("accuracy_level", graph.accuracy_level);
     json.Bool("qdq", graph.qdq);
+    const auto kept =
+        std::count_if(weights.begin(), weights.end(),
+                      [](const Weight& weight) { return weight.kept; });
+    if (kept > 0) json.Int("kept_matrices", static_cast<int64_t>(kept));
     json.BeginArray("rules");
     for (const PrecisionRule& rule : graph.rules) json.String(Describe(rule));
     json.EndArray();

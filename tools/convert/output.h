@@ -32,6 +32,7 @@ std::string LastName(const std::string& path);
 // slm.json: where the model is from and what lies in `folder`, with hashes.
 // `units`: what was measured for --mixed auto.
 Result<std::string> ProvenanceText(const Source& source, const Options& options,
+                                   const std::vector<Weight>& weights,
                                    const std::vector<MixedUnit>& units,
                                    const std::string& folder);
 

@@ -2,9 +2,11 @@
 #include "tools/convert/pack_config.h"
 
 #include <initializer_list>
+#include <utility>
 
 #include "loader/fields.h"
 #include "loader/json_fields.h"
+#include "runtime/core/file.h"
 
 namespace slm::convert {
 namespace {
@@ -152,20 +154,37 @@ Status ReadFloat8(const JsonValue& q, PackConfig* config) {
   return ReadBlockSize(q, config);
 }
 
+// Keys that change what the codes mean, each with what makes it neutral: null,
+// false, or an object that is empty or says so.
+Status CheckForeign(const JsonValue& q) {
+  for (const char* key : {"adapter", "kv_cache_scheme", "rotation",
+                          "sparsity_config", "transform_config"}) {
+    const JsonValue* value = FindField(q, key);
+    if (!value || (value->IsBool() && !value->Bool())) continue;
+    if (value->IsObject()) {
+      const JsonValue* format = FindField(*value, "format");
+      if (value->Members().empty() ||
+          (format && format->IsString() && format->String() == "dense")) {
+        continue;
+      }
+    }
+    return Invalid("%s is not supported", key);
+  }
+  return OkStatus();
+}
+
 // Every group of modules has the same kind of weights; shapes say the rest.
 Status ReadCompressed(const JsonValue& q, PackConfig* config) {
   SLM_ASSIGN_OR_RETURN(const std::string format,
                        NameField(q, {"format"}, "none"));
-  if (FindField(q, "kv_cache_scheme")) {
-    return Invalid("kv_cache_scheme is not supported");
-  }
   if (format == "float-quantized" || format == "naive-quantized") {
     return ReadFloat8(q, config);
   }
-  if (format != "pack-quantized") {
+  if (format == "int-quantized") config->method = PackMethod::kBytes;
+  if (format != "pack-quantized" && format != "int-quantized") {
     return Invalid(
-        "format \"%s\" is not supported: pack-quantized and float-quantized "
-        "are",
+        "format \"%s\" is not supported: pack-quantized, int-quantized and "
+        "float-quantized are",
         Printable(format).c_str());
   }
   config->name = "compressed-tensors";
@@ -196,7 +215,9 @@ Status ReadCompressed(const JsonValue& q, PackConfig* config) {
   return OkStatus();
 }
 
-Status ReadMethod(const JsonValue& q, PackConfig* config) {
+// `fallback`: the method of a file that need not say it.
+Status ReadMethod(const JsonValue& q, const char* fallback,
+                  PackConfig* config) {
   struct Row {
     const char* name;
     PackMethod method;
@@ -211,8 +232,9 @@ Status ReadMethod(const JsonValue& q, PackConfig* config) {
       {"olive", PackMethod::kOlive, ReadOlive},
   };
   SLM_ASSIGN_OR_RETURN(const std::string name,
-                       NameField(q, {"quant_method"}, ""));
+                       NameField(q, {"quant_method"}, fallback));
   if (name.empty()) return WrongField("quant_method", nullptr, "string");
+  SLM_RETURN_IF_ERROR(CheckForeign(q));
   std::string known;
   for (const Row& row : kRows) {
     if (name == row.name) {
@@ -235,9 +257,24 @@ Result<std::optional<PackConfig>> ReadPackConfig(const JsonValue& root) {
     return WrongField("quantization_config", object, "object");
   }
   PackConfig config;
-  const Status read = ReadMethod(*object, &config);
+  const Status read = ReadMethod(*object, "", &config);
   if (!read.ok()) return read.In("quantization_config");
   return std::optional<PackConfig>(std::move(config));
+}
+
+Result<std::optional<PackConfig>> ReadOldPackConfig(const std::string& folder) {
+  static constexpr std::pair<const char*, const char*> kFiles[] = {
+      {"quantize_config.json", "gptq"}, {"quant_config.json", "awq"}};
+  for (const auto& [name, method] : kFiles) {
+    const std::string path = folder + "/" + name;
+    if (!IsFile(path)) continue;
+    SLM_ASSIGN_OR_RETURN(const JsonDocument document, LoadJsonObject(path));
+    PackConfig config;
+    const Status read = ReadMethod(document.root(), method, &config);
+    if (!read.ok()) return read.In(Printable(path, 400));
+    return std::optional<PackConfig>(std::move(config));
+  }
+  return std::optional<PackConfig>();
 }
 
 }  // namespace slm::convert

@@ -20,6 +20,7 @@ enum class PackMethod {
   kAwq,         // autoawq's GEMM
   kOlive,       // Olive's own
   kCompressed,  // compressed-tensors, pack-quantized
+  kBytes,       // compressed-tensors, int-quantized
   kFloat8,      // fp8, fbgemm_fp8, compressed-tensors float-quantized
 };
 
@@ -32,12 +33,16 @@ struct PackConfig {
   bool reordered = false;       // desc_act: g_idx means what it says
   std::map<std::string, int, std::less<>> bits_of;  // Olive: by module
   int64_t block_rows = 0, block_columns = 0;        // float8; 0: none
-  std::string note;
 };
 
 // Nothing where the config has no quantization_config. Methods and keys that
 // are not read fail by name.
 Result<std::optional<PackConfig>> ReadPackConfig(const JsonValue& root);
+
+// The file that older tools wrote beside config.json instead: auto-gptq's
+// quantize_config.json or autoawq's quant_config.json. Nothing where neither is
+// there.
+Result<std::optional<PackConfig>> ReadOldPackConfig(const std::string& folder);
 
 }  // namespace slm::convert
 

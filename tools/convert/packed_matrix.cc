@@ -71,6 +71,10 @@ int PackedMatrix::ZeroPoint(int64_t row, int64_t group) const {
       shift = static_cast<int>(group % in_byte) * bits;
       break;
     }
+    case PackLayout::kBytes:
+      word = static_cast<uint8_t>(
+          zeros->bytes[static_cast<size_t>(row * groups + group)] ^ 0x80);
+      break;
     case PackLayout::kCompressed:
       word = Word(*zeros, row / per * groups + group);
       shift = static_cast<int>(row % per) * bits;
@@ -80,8 +84,7 @@ int PackedMatrix::ZeroPoint(int64_t row, int64_t group) const {
 }
 
 float PackedMatrix::Scale(int64_t row, int64_t group) const {
-  const bool by_row =
-      layout == PackLayout::kOlive || layout == PackLayout::kCompressed;
+  const bool by_row = layout != PackLayout::kGptq && layout != PackLayout::kAwq;
   const int64_t at = by_row ? row * groups + group : group * n + row;
   float scale;
   Decode(scales->type,
@@ -162,7 +165,13 @@ void PackedMatrix::Unpack(int64_t first, int64_t rows, uint8_t* out) const {
         UnpackBytes(codes->bytes.data() + (first + r) * stride, bits, k,
                     out + r * k);
       }
+      return;
     }
+    case PackLayout::kBytes:
+      for (int64_t i = 0; i < rows * k; ++i) {
+        out[i] = static_cast<uint8_t>(
+            codes->bytes[static_cast<size_t>(first * k + i)] ^ 0x80);
+      }
   }
 }
 

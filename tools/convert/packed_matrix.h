@@ -26,6 +26,8 @@ enum class PackLayout {
   kOlive,
   // The same bytes in words; zero points [N/p, G] in words of p rows.
   kCompressed,
+  // Signed bytes [N, K], scales and signed zero points [N, G]; bits is 8.
+  kBytes,
 };
 
 // Checked: every size below fits the tensors. The tensors outlive it.

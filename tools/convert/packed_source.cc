@@ -60,6 +60,7 @@ class PackedSource : public SafeTensorSource {
                   PackedMatrix* m);
   Status AddCompressed(const PackConfig& config, const std::string& module,
                        PackedMatrix* m);
+  Status AddBytes(const std::string& module, PackedMatrix* m);
   Status AddFloat8(const PackConfig& config, const std::string& module);
 
   std::map<std::string, PackedMatrix, std::less<>> matrices_;
@@ -305,6 +306,32 @@ Status PackedSource::AddCompressed(const PackConfig& config,
   return OkStatus();
 }
 
+// Codes of fewer bits, too, are whole bytes.
+Status PackedSource::AddBytes(const std::string& module, PackedMatrix* m) {
+  const std::string codes = module + ".weight";
+  const std::string scales = module + ".weight_scale";
+  const std::string zeros = module + ".weight_zero_point";
+  SLM_ASSIGN_OR_RETURN(m->codes, TakeNeeded(codes));
+  SLM_ASSIGN_OR_RETURN(m->scales, TakeNeeded(scales));
+  m->zeros = Take(zeros);
+  Take(module + ".input_scale");  // of activations that are not rounded so
+  Take(module + ".input_zero_point");
+  SLM_RETURN_IF_ERROR(
+      CheckCodes(codes, *m->codes, m->codes->type == SafeType::kI8));
+  m->layout = PackLayout::kBytes;
+  m->bits = 8;
+  m->n = m->codes->shape[0];
+  m->k = m->codes->shape[1];
+  m->groups = m->scales->shape.rank() == 2 ? m->scales->shape[1] : 0;
+  const Shape expected{m->n, std::max<int64_t>(m->groups, 1)};
+  SLM_RETURN_IF_ERROR(CheckScales(scales, *m->scales, expected));
+  if (m->zeros &&
+      (!(m->zeros->shape == expected) || m->zeros->type != SafeType::kI8)) {
+    return WrongShape(zeros, *m->zeros, expected);
+  }
+  return SplitColumns(scales, m);
+}
+
 Status PackedSource::AddMatrix(const PackConfig& config,
                                const std::string& module) {
   PackedMatrix m;
@@ -320,6 +347,9 @@ Status PackedSource::AddMatrix(const PackConfig& config,
       break;
     case PackMethod::kCompressed:
       SLM_RETURN_IF_ERROR(AddCompressed(config, module, &m));
+      break;
+    case PackMethod::kBytes:
+      SLM_RETURN_IF_ERROR(AddBytes(module, &m));
       break;
     case PackMethod::kFloat8:
       return AddFloat8(config, module);
@@ -383,15 +413,14 @@ Status PackedSource::AddFloat8(const PackConfig& config,
 
 Status PackedSource::Read(const PackConfig& config) {
   std::vector<std::string> modules;
+  std::string_view end = ".qweight";
+  std::optional<SafeType> type;
+  if (config.method == PackMethod::kCompressed) end = ".weight_packed";
+  if (config.method == PackMethod::kFloat8) type = SafeType::kF8E4M3;
+  if (config.method == PackMethod::kBytes) type = SafeType::kI8;
+  if (type) end = ".weight";
   for (const auto& [name, tensor] : file().tensors()) {
-    std::string_view end = ".qweight";
-    if (config.method == PackMethod::kCompressed) end = ".weight_packed";
-    if (config.method == PackMethod::kFloat8) end = ".weight";
-    if (!EndsWith(name, end)) continue;
-    if (config.method == PackMethod::kFloat8 &&
-        tensor.type != SafeType::kF8E4M3) {
-      continue;
-    }
+    if (!EndsWith(name, end) || (type && tensor.type != *type)) continue;
     modules.push_back(name.substr(0, name.size() - end.size()));
   }
   for (const std::string& module : modules) {

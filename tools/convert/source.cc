@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "tools/convert/source.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "loader/fields.h"
@@ -36,10 +38,24 @@ Status CheckFolder(const std::string& folder) {
 Result<std::unique_ptr<TensorSource>> OpenTensors(
     const JsonValue& config, const std::string& config_path,
     const std::string& folder) {
-  const Result<std::optional<PackConfig>> packing = ReadPackConfig(config);
+  Result<std::optional<PackConfig>> packing = ReadPackConfig(config);
   if (!packing.ok()) return packing.status().In(Printable(config_path, 400));
   SLM_ASSIGN_OR_RETURN(SafeTensors file, SafeTensors::Open(folder));
+  const bool has_codes = std::any_of(
+      file.tensors().begin(), file.tensors().end(), [](const auto& entry) {
+        return std::string_view(entry.first).ends_with(".qweight");
+      });
+  if (!*packing && has_codes) {
+    packing = ReadOldPackConfig(folder);
+    if (!packing.ok()) return packing.status();
+  }
   if (*packing) return OpenPackedSource(std::move(file), **packing);
+  if (has_codes) {
+    return Invalid(
+        "\"%s\" holds quantised tensors (.qweight), its config.json has no "
+        "quantization_config",
+        Printable(folder, 400).c_str());
+  }
   return std::unique_ptr<TensorSource>(
       std::make_unique<SafeTensorSource>(std::move(file)));
 }
