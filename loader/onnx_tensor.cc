@@ -85,10 +85,12 @@ Result<TensorView> TensorReader::Place(std::string_view bytes, TensorView view,
                    view.Bytes(), Name(view.dtype),
                    view.shape.ToString().c_str());
   }
+  const bool as_it_is = data_ == Data::kAsItIs;
   const size_t align = std::max(1, Info(view.dtype).bits / 8);
   const bool aligned =
-      reinterpret_cast<uintptr_t>(bytes.data()) % align == 0;
-  const bool normal = view.dtype != DType::kBool || IsNormalBool(bytes);
+      as_it_is || reinterpret_cast<uintptr_t>(bytes.data()) % align == 0;
+  const bool normal =
+      as_it_is || view.dtype != DType::kBool || IsNormalBool(bytes);
   if (lives_on && aligned && normal) {
     view.data = const_cast<char*>(bytes.data());
     return view;
@@ -101,6 +103,13 @@ Result<TensorView> TensorReader::Place(std::string_view bytes, TensorView view,
 
 Result<TensorView> TensorReader::External(const onnx::TensorProto& proto,
                                           TensorView view) {
+  SLM_ASSIGN_OR_RETURN(const std::string_view bytes,
+                       ExternalBytes(proto, view.Bytes()));
+  return Place(bytes, view, /*lives_on=*/true);
+}
+
+Result<std::string_view> TensorReader::ExternalBytes(
+    const onnx::TensorProto& proto, size_t default_size) {
   std::string location;
   std::optional<size_t> offset = 0, length;
   bool in_model = false;
@@ -126,7 +135,7 @@ Result<TensorView> TensorReader::External(const onnx::TensorProto& proto,
   if (!in_model) {
     SLM_ASSIGN_OR_RETURN(file, DataFile(location));
   }
-  const size_t size = length ? *length : view.Bytes();
+  const size_t size = length ? *length : default_size;
   const size_t end = CheckedAdd(*offset, size).value_or(SIZE_MAX);
   if (end > file.size()) {
     return Invalid(
@@ -134,7 +143,7 @@ Result<TensorView> TensorReader::External(const onnx::TensorProto& proto,
         "probably incomplete",
         *offset, end, Printable(location).c_str(), file.size());
   }
-  return Place(file.substr(*offset, size), view, /*lives_on=*/true);
+  return file.substr(*offset, size);
 }
 
 Result<TensorView> TensorReader::Typed(const onnx::TensorProto& proto,

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "loader/onnx_fill.h"
 #include "onnx/onnx.pb.h"
 
 namespace slm {
@@ -67,46 +68,70 @@ void Fill(const OnnxValue& value, onnx::ValueInfoProto* proto) {
   }
 }
 
-void Fill(const OnnxInitializer& tensor, const std::string& data_file,
-          onnx::TensorProto* proto) {
-  proto->set_name(tensor.name);
-  proto->set_data_type(Info(tensor.dtype).onnx);
-  for (const int64_t dim : tensor.dims) proto->add_dims(dim);
+void Fill(const OnnxGraph& graph, const std::string& data_file,
+          onnx::GraphProto* proto) {
+  proto->set_name(graph.name);
+  for (const OnnxNode& node : graph.nodes) {
+    FillNode(node, proto->add_node());
+  }
+  for (const OnnxValue& value : graph.inputs) Fill(value, proto->add_input());
+  for (const OnnxValue& value : graph.outputs) Fill(value, proto->add_output());
+  for (const OnnxInitializer& tensor : graph.initializers) {
+    FillInitializer(tensor, data_file, proto->add_initializer());
+  }
+}
+
+}  // namespace
+
+void FillNode(const OnnxNode& node, onnx::NodeProto* proto) {
+  proto->set_name(node.name);
+  proto->set_op_type(node.type);
+  proto->set_domain(node.domain);
+  for (const std::string& name : node.inputs) proto->add_input(name);
+  for (const std::string& name : node.outputs) proto->add_output(name);
+  for (const OnnxAttribute& attribute : node.attributes) {
+    auto* a = proto->add_attribute();
+    a->set_name(attribute.name);
+    std::visit(AttributeFiller{a}, attribute.value);
+  }
+}
+
+void FillPlace(const std::string& data_file, uint64_t offset, uint64_t length,
+               onnx::TensorProto* proto) {
   proto->set_data_location(onnx::TensorProto::EXTERNAL);
+  proto->clear_external_data();
   const auto add = [proto](const char* key, const std::string& value) {
     auto* entry = proto->add_external_data();
     entry->set_key(key);
     entry->set_value(value);
   };
   add("location", data_file);
-  add("offset", std::to_string(tensor.offset));
-  add("length", std::to_string(tensor.length));
+  add("offset", std::to_string(offset));
+  add("length", std::to_string(length));
 }
 
-void Fill(const OnnxGraph& graph, const std::string& data_file,
-          onnx::GraphProto* proto) {
-  proto->set_name(graph.name);
-  for (const OnnxNode& node : graph.nodes) {
-    auto* to = proto->add_node();
-    to->set_name(node.name);
-    to->set_op_type(node.type);
-    to->set_domain(node.domain);
-    for (const std::string& name : node.inputs) to->add_input(name);
-    for (const std::string& name : node.outputs) to->add_output(name);
-    for (const OnnxAttribute& attribute : node.attributes) {
-      auto* a = to->add_attribute();
-      a->set_name(attribute.name);
-      std::visit(AttributeFiller{a}, attribute.value);
-    }
-  }
-  for (const OnnxValue& value : graph.inputs) Fill(value, proto->add_input());
-  for (const OnnxValue& value : graph.outputs) Fill(value, proto->add_output());
-  for (const OnnxInitializer& tensor : graph.initializers) {
-    Fill(tensor, data_file, proto->add_initializer());
-  }
+void FillInitializer(const OnnxInitializer& tensor,
+                     const std::string& data_file, onnx::TensorProto* proto) {
+  proto->set_name(tensor.name);
+  proto->set_data_type(Info(tensor.dtype).onnx);
+  for (const int64_t dim : tensor.dims) proto->add_dims(dim);
+  FillPlace(data_file, tensor.offset, tensor.length, proto);
 }
 
-}  // namespace
+Result<std::string> SerializeProto(const onnx::ModelProto& proto) {
+  const size_t bytes = proto.ByteSizeLong();
+  if (bytes > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
+    return Invalid(
+        "the graph has %zu bytes without its weights, ONNX files "
+        "hold up to 2147483647",
+        bytes);
+  }
+  std::string out;
+  if (!proto.SerializeToString(&out)) {
+    return Error(ErrorKind::kRuntime, "cannot serialise the ONNX graph");
+  }
+  return out;
+}
 
 Result<std::string> SerializeOnnx(const OnnxModel& model) {
   onnx::ModelProto proto;
@@ -120,18 +145,7 @@ Result<std::string> SerializeOnnx(const OnnxModel& model) {
   opset->set_domain("com.microsoft");
   opset->set_version(1);
   Fill(model.graph, model.data_file, proto.mutable_graph());
-  const size_t bytes = proto.ByteSizeLong();
-  if (bytes > static_cast<size_t>(std::numeric_limits<int32_t>::max())) {
-    return Invalid(
-        "the graph has %zu bytes without its weights, ONNX files "
-        "hold up to 2147483647",
-        bytes);
-  }
-  std::string out;
-  if (!proto.SerializeToString(&out)) {
-    return Error(ErrorKind::kRuntime, "cannot serialise the ONNX graph");
-  }
-  return out;
+  return SerializeProto(proto);
 }
 
 }  // namespace slm

@@ -40,3 +40,14 @@ add_test(NAME convert_check_test
 add_test(NAME convert_calibration_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_calibration_test.py
           $<TARGET_FILE:slm-convert> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+
+# ONNX sources, beside onnxruntime's quantizer; SLM_TEST_PYTHON: tests/ops.
+if(SLM_TEST_PYTHON)
+  add_test(NAME convert_onnx_test
+    COMMAND ${SLM_TEST_PYTHON}
+            ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_onnx_test.py
+            $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
+            ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model ${SLM_SHARED_DIR})
+  set_tests_properties(convert_onnx_test PROPERTIES
+    SKIP_REGULAR_EXPRESSION "^skipped: ")
+endif()

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -20,6 +22,8 @@
 #include "tools/convert/imatrix.h"
 #include "tools/convert/kept.h"
 #include "tools/convert/mixed_bits.h"
+#include "tools/convert/onnx_source.h"
+#include "tools/convert/onnx_tensors.h"
 #include "tools/convert/output.h"
 #include "tools/convert/report.h"
 #include "tools/convert/self_check.h"
@@ -127,12 +131,20 @@ Status WriteModel(const Source& source, const Options& options,
     progress.Show(done);
     return CheckSignals();
   }};
+  if (source.onnx) {
+    SLM_RETURN_IF_ERROR(CopyPlaced(*source.onnx, report, &data));
+  }
   const Status written = WriteWeights(
       *source.weights, source.adapters, source.spec, decoder.weights,
       options.graph, layout, threads, report, &data, imatrix);
   progress.End();
   SLM_RETURN_IF_ERROR(written);
   SLM_RETURN_IF_ERROR(data.Close(layout.bytes));
+  if (source.onnx) {
+    SLM_ASSIGN_OR_RETURN(const std::string graph,
+                         SerializeOnnxSource(source.onnx.get(), layout));
+    return WriteFileAtomic(folder + "/model.onnx", graph);
+  }
   OnnxModel model{"onnxruntime-genai", "", "model.onnx.data", decoder.graph};
   model.graph.initializers = layout.Initializers();
   SLM_ASSIGN_OR_RETURN(const std::string bytes, SerializeOnnx(model));
@@ -146,8 +158,36 @@ std::string NameOf(const Options& options) {
   return path.filename().string();
 }
 
+// Those of a source that is ONNX; none where it is a graph alone.
+Status WriteOnnxTexts(const Source& source, const Options& options,
+                      const std::string& folder) {
+  const OnnxSource& onnx = *source.onnx;
+  if (!onnx.folder) return OkStatus();
+  SLM_RETURN_IF_ERROR(WriteTokenizerFiles(source, folder));
+  const bool has_ids = !source.config.eos_token_ids.empty();
+  SLM_ASSIGN_OR_RETURN(
+      const std::string config,
+      OnnxGenAiConfig(onnx, has_ids ? GenAiConfigText(source) : "{}"));
+  if (!config.empty()) {
+    SLM_RETURN_IF_ERROR(WriteFileAtomic(folder + "/genai_config.json", config));
+  }
+  if (!onnx.folder->has_genai_config) {  // what slm and Optimum read
+    SLM_ASSIGN_OR_RETURN(const std::string text,
+                         ReadFile(onnx.folder->config_path));
+    SLM_RETURN_IF_ERROR(WriteFileAtomic(folder + "/config.json", text));
+  }
+  SLM_ASSIGN_OR_RETURN(std::optional<std::string> inference,
+                       OnnxInferenceModel(onnx, NameOf(options)));
+  if (!inference) {
+    SLM_ASSIGN_OR_RETURN(inference,
+                         InferenceModelText(source, NameOf(options)));
+  }
+  return WriteFileAtomic(folder + "/inference_model.json", *inference);
+}
+
 Status WriteTexts(const Source& source, const Options& options,
                   const std::string& folder) {
+  if (source.onnx) return WriteOnnxTexts(source, options, folder);
   SLM_RETURN_IF_ERROR(WriteTokenizerFiles(source, folder));
   SLM_RETURN_IF_ERROR(
       WriteFileAtomic(folder + "/genai_config.json", GenAiConfigText(source)));
@@ -269,8 +309,10 @@ Status CheckAndReport(const Source& source, const Options& options,
                     MonotonicSeconds() - begin,
                     {}};
   if (options.check) {
-    const SelfCheckOptions check{options.graph.precision == Precision::kFp32,
-                                 summary->weights};
+    // An ONNX source's activations may be those of its accuracy levels.
+    const bool exact =
+        options.graph.precision == Precision::kFp32 && !source.onnx;
+    const SelfCheckOptions check{exact, summary->weights};
     SLM_ASSIGN_OR_RETURN(
         facts.check, CheckOutput(folder, ReferenceOf(source, folder, threads),
                                  check, threads));
@@ -367,14 +409,67 @@ Status WriteFolder(const Source& source, const KeptGrids& kept, Options options,
   }
   SLM_RETURN_IF_ERROR(
       WriteModel(source, options, decoder, layout, at, threads, &imatrix));
-  SLM_RETURN_IF_ERROR(
-      CheckAndReport(source, options, begin, at, threads, summary));
+  const bool runs = !source.onnx || source.onnx->folder;  // has a tokenizer
+  if (runs) {
+    SLM_RETURN_IF_ERROR(
+        CheckAndReport(source, options, begin, at, threads, summary));
+  }
   SLM_ASSIGN_OR_RETURN(
       const std::string provenance,
       ProvenanceText(source, options, decoder.weights, choice.units, at));
   SLM_RETURN_IF_ERROR(WriteFileAtomic(at + "/slm.json", provenance));
   SLM_RETURN_IF_ERROR(CheckSignals());
   return folder.Publish();
+}
+
+OnnxRequest RequestOf(const Options& options) {
+  const auto& given = options.given;
+  const bool grid = given.block_size || given.symmetry || options.requantize;
+  OnnxRequest request{options.graph,      options.keeps_weights, grid,
+                      options.requantize, given.accuracy,        false};
+  request.accuracy_alone = given.accuracy && !given.precision && !grid &&
+                           options.graph.rules.empty();
+  return request;
+}
+
+// The graph and where its weights go.
+struct Planned {
+  KeptGrids kept;
+  DecoderGraph decoder;
+  DataLayout layout;
+};
+
+Result<Planned> Plan(const Source& source, const Options& options,
+                     std::vector<std::string>* notes) {
+  Planned planned;
+  auto& [kept, decoder, layout] = planned;
+  if (source.onnx) {
+    if (options.calibration.used || options.target_bpw > 0) {
+      return Usage("%s is not supported with ONNX sources",
+                   options.target_bpw > 0 ? "--mixed auto" : "--imatrix");
+    }
+    SLM_ASSIGN_OR_RETURN(
+        layout, LayOutOnnx(RequestOf(options), source.onnx.get(),
+                           static_cast<OnnxTensors*>(source.weights.get())));
+    for (const OnnxWeight& made : source.onnx->plan.weights) {
+      decoder.weights.push_back(made.weight);
+    }
+    decoder.notes = source.onnx->plan.notes;
+    if (!source.onnx->folder) {
+      decoder.notes.push_back(
+          "no genai_config.json or config.json: the output is the graph alone");
+    }
+    return planned;
+  }
+  SLM_ASSIGN_OR_RETURN(
+      kept, ChooseKept(*source.weights, source.adapters, options, notes));
+  SLM_ASSIGN_OR_RETURN(decoder,
+                       MakeDecoderGraph(source.spec, options.graph, kept));
+  SLM_RETURN_IF_ERROR(
+      CheckSources(*source.weights, source.spec, decoder.weights));
+  SLM_RETURN_IF_ERROR(CheckCalibration(options, decoder.weights));
+  layout = LayOut(decoder.weights, options.graph);
+  return planned;
 }
 
 }  // namespace
@@ -388,15 +483,9 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
   FollowSource(*source.weights, &options);
   Summary summary;
   summary.notes = options.notes;
-  SLM_ASSIGN_OR_RETURN(
-      const KeptGrids kept,
-      ChooseKept(*source.weights, source.adapters, options, &summary.notes));
-  SLM_ASSIGN_OR_RETURN(const DecoderGraph decoder,
-                       MakeDecoderGraph(source.spec, options.graph, kept));
-  SLM_RETURN_IF_ERROR(
-      CheckSources(*source.weights, source.spec, decoder.weights));
-  SLM_RETURN_IF_ERROR(CheckCalibration(options, decoder.weights));
-  const DataLayout layout = LayOut(decoder.weights, options.graph);
+  SLM_ASSIGN_OR_RETURN(const Planned planned,
+                       Plan(source, options, &summary.notes));
+  const auto& [kept, decoder, layout] = planned;
   summary.notes.insert(summary.notes.end(), source.weights->notes().begin(),
                        source.weights->notes().end());
   summary.notes.insert(summary.notes.end(), source.spec.notes.begin(),
@@ -408,9 +497,12 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
   for (const auto& [name, tensor] : source.weights->tensors()) {
     summary.weights += tensor.shape.Count();
   }
+  if (source.onnx) summary.weights = source.onnx->plan.values;
   SLM_RETURN_IF_ERROR(CheckTarget(source, options, kept, &summary));
   if (options.dry_run) {  // tries the template, too
-    SLM_RETURN_IF_ERROR(InferenceModelText(source, NameOf(options)).status());
+    if (!source.onnx || source.onnx->folder) {
+      SLM_RETURN_IF_ERROR(InferenceModelText(source, NameOf(options)).status());
+    }
   } else {
     SLM_RETURN_IF_ERROR(
         WriteFolder(source, kept, options, decoder, layout, begin, &summary));

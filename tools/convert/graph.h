@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ struct Weight {
   bool kept = false;  // the sources are in that format: their codes are copied
   std::string node = {};   // of matrices and tables: whose rules they follow
   bool bits_open = false;  // no rule and no source has decided its bits
+  // Type of its floats: the graph's where it is absent, float32 of scales.
+  std::optional<DType> floats = {};
 
   bool quantized() const {
     return kind == WeightKind::kQuantized ||

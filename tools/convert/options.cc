@@ -109,7 +109,7 @@ then --override, --lm-head and --embedding, --mixed.
 -p takes names of llama.cpp as well: Q8_0, Q4_0, Q4_1, Q4_K_S, Q4_K_M, F16, F32.
 A source of GPTQ, AWQ, Olive or compressed-tensors keeps its codes, scales and
 blocks exactly; another -p or --requantize quantises it again.
-Not supported yet: GGUF and ONNX sources, mixture of experts.
+Not supported yet: GGUF sources, mixture of experts.
 --imatrix runs the model on 8192 tokens: about the time of two prompts of that
 length, a float copy of the model (float16, 2 bytes a weight; float32 where the
 source is) in the output folder's temporary one, and its memory while it runs.
@@ -442,6 +442,7 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     SLM_ASSIGN_OR_RETURN(Options foreign, ParseForeignCommand(args));
     foreign.given.precision = true;  // by the user or by the tool
     if (!foreign.graph.quantize.symmetric) foreign.given.symmetry = true;
+    foreign.keeps_weights = !foreign.graph.quantized();
     return foreign;
   }
   std::vector<const char*> argv = {"slm-convert"};
@@ -465,7 +466,8 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     }
     if (const std::string* name = in.Text("name")) options.name = *name;
     options.given = {in.Has("precision"), in.Has("block-size"),
-                     in.Has("symmetric") || in.Has("asymmetric")};
+                     in.Has("symmetric") || in.Has("asymmetric"),
+                     in.Has("accuracy-level")};
     options.requantize = in.Has("requantize");
     options.force = in.Has("force");
     options.dry_run = in.Has("dry-run");

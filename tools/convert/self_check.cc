@@ -12,6 +12,7 @@
 #include "runtime/core/file_output.h"
 #include "runtime/session.h"
 #include "tools/convert/lean_plan.h"
+#include "tools/convert/onnx_source.h"
 
 namespace slm::convert {
 namespace {
@@ -214,8 +215,21 @@ size_t SelfCheck::TokenCount() const {
   return count;
 }
 
+// A source that is ONNX runs as it is, with float32 activations.
+Result<Reference> OpenReference(const Source& source) {
+  ModelOptions options;
+  options.on_plan = ReleaseWeightsAfterUse;
+  options.accuracy_level = 1;
+  SLM_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model,
+                       Model::Open(source.onnx->path, options));
+  return Reference{std::shared_ptr<const Plan>(model, &model->plan())};
+}
+
 MakeReference ReferenceOf(const Source& source, const std::string& folder,
                           ThreadPool& threads) {
+  if (source.onnx) {
+    return [&source](const Model&) { return OpenReference(source); };
+  }
   return [&source, folder, &threads](const Model& output) -> Result<Reference> {
     namespace fs = std::filesystem;
     std::error_code error;

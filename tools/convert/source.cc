@@ -11,6 +11,8 @@
 #include "loader/json_fields.h"
 #include "runtime/core/file.h"
 #include "tools/convert/families.h"
+#include "tools/convert/onnx_source.h"
+#include "tools/convert/onnx_tensors.h"
 #include "tools/convert/pack_config.h"
 #include "tools/convert/packed_source.h"
 #include "tools/convert/safetensor_source.h"
@@ -60,11 +62,70 @@ Result<std::unique_ptr<TensorSource>> OpenTensors(
       std::make_unique<SafeTensorSource>(std::move(file)));
 }
 
+// As far as the texts of the output need it.
+void FillSpec(const OnnxSource& onnx, Source* source) {
+  const DecoderConfig& decoder = source->config.decoder;
+  DecoderSpec& spec = source->spec;
+  spec.type = source->config.type;
+  if (!source->config.known_architecture) spec.type = "decoder";
+  spec.hf_class = source->config.type;
+  spec.context = source->config.context_length;
+  spec.vocab = source->config.vocab_size;
+  spec.hidden = decoder.hidden_size;
+  spec.heads = decoder.num_attention_heads;
+  spec.kv_heads = decoder.num_key_value_heads;
+  spec.head_size = decoder.head_size;
+  size_t layers = 0;
+  for (const OnnxValue& input : onnx.document->graphs()[0].inputs) {
+    if (input.name != "past_key_values." + std::to_string(layers) + ".key") {
+      continue;
+    }
+    ++layers;
+    if (input.dims.size() != 4) continue;
+    if (input.dims[1].size > 0) spec.kv_heads = input.dims[1].size;
+    if (input.dims[3].size > 0) spec.head_size = input.dims[3].size;
+  }
+  spec.layers.resize(layers);
+}
+
+Result<Source> OpenOnnx(const std::string& path,
+                        const std::vector<AdapterRequest>& adapters,
+                        const LogSink& log) {
+  if (!adapters.empty()) {
+    return Usage(
+        "adapters are merged into checkpoints, \"%s\" is ONNX: convert the "
+        "model that it was made of",
+        Printable(path, 400).c_str());
+  }
+  Source source;
+  SLM_ASSIGN_OR_RETURN(source.onnx, OpenOnnxSource(path, log));
+  source.weights = std::make_unique<OnnxTensors>(*source.onnx->document);
+  source.spec.hf_class = "onnx";
+  const size_t slash = source.onnx->path.find_last_of('/');
+  source.folder =
+      slash == std::string::npos ? "." : source.onnx->path.substr(0, slash);
+  if (!source.onnx->folder) return source;
+  ModelFolder& folder = *source.onnx->folder;
+  source.folder = folder.tokenizer_dir;
+  source.config = folder.config;
+  source.eos_is_list = source.config.eos_token_ids.size() > 1;
+  source.tokenizer = folder.tokenizer;
+  source.chat_template = folder.chat_template;
+  if (source.config.draft) {
+    return Invalid(
+        "%s: model.draft: models of several graphs are not converted",
+        Printable(folder.config_path, 400).c_str());
+  }
+  FillSpec(*source.onnx, &source);
+  return source;
+}
+
 }  // namespace
 
 Result<Source> OpenSource(const std::string& folder,
                           const std::vector<AdapterRequest>& adapters,
                           const LogSink& log) {
+  if (IsOnnxSource(folder)) return OpenOnnx(folder, adapters, log);
   SLM_RETURN_IF_ERROR(CheckFolder(folder));
   Source source;
   source.folder = folder;

@@ -18,6 +18,8 @@
 
 namespace slm::convert {
 
+struct OnnxSource;  // tools/convert/onnx_source.h
+
 struct Source {
   std::string folder;
   ModelConfig config;
@@ -28,6 +30,8 @@ struct Source {
   AdapterSet adapters;
   TokenizerConfig tokenizer;
   TemplateSource chat_template;  // the one that transformers takes
+  // Of a source that is ONNX: its graph is edited, none is made.
+  std::shared_ptr<OnnxSource> onnx;
 };
 
 Result<Source> OpenSource(const std::string& folder,

@@ -20,6 +20,10 @@ namespace {
 constexpr size_t kPanelValues = size_t{4} << 20;
 constexpr const char* kHead = "lm_head.MatMul.weight";
 
+DType FloatsOf(const Weight& weight, DType graph) {
+  return weight.floats.value_or(weight.quantized() ? DType::kF32 : graph);
+}
+
 class Writer {
  public:
   Writer(const TensorSource& source, const AdapterSet& adapters,
@@ -37,6 +41,7 @@ class Writer {
   Status Write(const Weight& weight,
                const std::vector<OnnxInitializer>& parts) {
     reader_.Begin(weight);
+    floats_ = FloatsOf(weight, options_.io());
     switch (weight.kind) {
       case WeightKind::kVector:
       case WeightKind::kTable:
@@ -72,17 +77,17 @@ class Writer {
     return OkStatus();
   }
   Status PutFloats(uint64_t offset, const float* values, size_t count) {
-    if (options_.io() == DType::kF32) {
+    if (floats_ == DType::kF32) {
       return Put(offset, values, count * sizeof(float));
     }
     halves_.resize(count);
-    HalvesFromFloats(DType::kF16, values, count, halves_.data());
+    HalvesFromFloats(floats_, values, count, halves_.data());
     return Put(offset, halves_.data(), count * sizeof(uint16_t));
   }
   Status Report() { return progress_.report(done_); }
 
   Status WriteRows(const Weight& weight, uint64_t offset) {
-    const size_t width = BytesFor(options_.io(), 1);
+    const size_t width = BytesFor(floats_, 1);
     const int64_t step = PanelRows(weight.k, weight.n);
     for (int64_t r = 0; r < weight.n; r += step) {
       const int64_t rows = std::min(step, weight.n - r);
@@ -101,7 +106,7 @@ class Writer {
   // Columns of the source are rows of the file: each panel of rows becomes a
   // strip of all of them, and the source is read once.
   Status WriteTransposed(const Weight& weight, uint64_t offset) {
-    const size_t width = BytesFor(options_.io(), 1);
+    const size_t width = BytesFor(floats_, 1);
     const int64_t step = PanelRows(weight.k, weight.n);
     for (int64_t r = 0; r < weight.n; r += step) {
       const int64_t rows = std::min(step, weight.n - r);
@@ -190,8 +195,8 @@ class Writer {
         }
       }
       SLM_RETURN_IF_ERROR(Append(&at[0], codes_.data(), codes_.size()));
-      SLM_RETURN_IF_ERROR(
-          Append(&at[1], scales_.data(), scales_.size() * sizeof(float)));
+      SLM_RETURN_IF_ERROR(PutFloats(at[1], scales_.data(), scales_.size()));
+      at[1] += BytesFor(floats_, scales_.size());
       if (!q.symmetric) {
         SLM_RETURN_IF_ERROR(Append(&at[2], zeros_.data(), zeros_.size()));
       }
@@ -265,7 +270,7 @@ class Writer {
     }
     SLM_RETURN_IF_ERROR(Put(parts[0].offset, codes.data(), codes.size()));
     SLM_RETURN_IF_ERROR(
-        Put(parts[1].offset, scales.data(), scales.size() * sizeof(float)));
+        PutFloats(parts[1].offset, scales.data(), scales.size()));
     if (!q.symmetric) {
       SLM_RETURN_IF_ERROR(Put(parts[2].offset, zeros.data(), zeros.size()));
     }
@@ -276,7 +281,7 @@ class Writer {
     const RopeTable& table =
         spec_.ropes[static_cast<size_t>(weight.rope)].table;
     const bool cosine = weight.kind == WeightKind::kRopeCos;
-    const size_t width = BytesFor(options_.io(), 1);
+    const size_t width = BytesFor(floats_, 1);
     const int64_t step = PanelRows(weight.k, weight.n);
     for (int64_t r = 0; r < weight.n; r += step) {
       const std::vector<float> values =
@@ -297,12 +302,14 @@ class Writer {
   FileWriter* file_;
   const Imatrix* imatrix_;
   uint64_t done_ = 0;
+  DType floats_ = DType::kF32;  // of the weight at hand
   std::vector<float> panel_, turned_, scales_;
   std::vector<uint16_t> halves_;
   std::vector<uint8_t> codes_, zeros_;
 };
 
-std::vector<OnnxInitializer> PartsOf(const Weight& weight, DType io) {
+std::vector<OnnxInitializer> PartsOf(const Weight& weight, DType graph) {
+  const DType io = FloatsOf(weight, graph);
   const auto part = [](std::string name, DType dtype,
                        std::vector<int64_t> dims) {
     size_t count = 1;
@@ -333,17 +340,17 @@ std::vector<OnnxInitializer> PartsOf(const Weight& weight, DType io) {
   std::vector<OnnxInitializer> parts;
   if (weight.kind == WeightKind::kQuantizedTurned) {
     parts = {part(names.codes, dtype, {weight.k, weight.n}),
-             part(names.scales, DType::kF32, {blocks, weight.n}),
+             part(names.scales, io, {blocks, weight.n}),
              part(names.zero_points, dtype, {blocks, weight.n})};
   } else if (weight.kind == WeightKind::kQuantizedTable) {
     parts = {part(names.codes, dtype, {weight.n, weight.k}),
-             part(names.scales, DType::kF32, {weight.n, blocks}),
+             part(names.scales, io, {weight.n, blocks}),
              part(names.zero_points, dtype, {weight.n, blocks})};
   } else {
     const auto block_bytes = static_cast<int64_t>(q.CodeRowBytes(k)) / blocks;
     const auto zero_bytes = static_cast<int64_t>(q.ZeroPointRowBytes(k));
     parts = {part(names.codes, DType::kU8, {weight.n, blocks, block_bytes}),
-             part(names.scales, DType::kF32, {weight.n, blocks}),
+             part(names.scales, io, {weight.n, blocks}),
              part(names.zero_points, DType::kU8, {weight.n, zero_bytes})};
   }
   if (q.symmetric) parts.pop_back();
