@@ -75,10 +75,10 @@ class Packed(unittest.TestCase):
                                             quantization, **options)
         return weights, source, out
 
-    def convert(self, source, out, *flags):
-        done = subprocess.run([CONVERT, source, out, "--no-check", *flags],
-                              timeout=60, capture_output=True,
-                              encoding="utf-8")
+    def convert(self, *words):
+        check = [] if words[0] in ("-i", "auto-opt") else ["--no-check"]
+        done = subprocess.run([CONVERT, *words, *check], timeout=60,
+                              capture_output=True, encoding="utf-8")
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
         return done.stderr
 
@@ -178,7 +178,7 @@ class Exact(Packed):
                 weights, source, out = self.make(packer, quantization,
                                                  **options)
                 said = self.convert(source, out, *flags)
-                self.assertIn("keep their values", said)
+                self.assertIn("keep the values", said)
                 self.check_kept(weights, out, config, **expected)
                 record = json.loads((out / "slm.json").read_text())
                 self.assertEqual(record["kept_matrices"], 10)
@@ -232,6 +232,29 @@ class Exact(Packed):
         self.check_kept(weights, out)
 
 
+    def test_command_lines_of_other_tools(self):
+        weights, source, _ = self.make(packed_models.gptq, GPTQ)
+        for flags in (["-i", source, "-p", "int4", "-e", "cpu"],
+                      ["auto-opt", "-m", source, "--precision", "int4"]):
+            with self.subTest(flags):
+                _, out = self.folders()
+                self.convert(*flags, "-o", out)
+                self.check_kept(weights, out, block_size=16)
+
+    def test_adapters(self):
+        weights, source, out = self.make(packed_models.gptq, GPTQ)
+        adapter = self.root / "adapter"
+        delta = hf_models.make_adapter(
+            adapter, LLAMA, modules=["model.layers.0.mlp.down_proj"])
+        merged = hf_models.merge(weights, delta)
+        self.convert(source, out, "-p", "fp32", "--adapter", adapter)
+        self.check_logits(merged, out)
+        _, out = self.folders()
+        said = self.convert(source, out, "--adapter", adapter)
+        self.assertIn("13 quantised tensors keep the values", said)
+        self.assertIn("1 quantised tensor is quantised again: an adapter",
+                      said)
+
     def test_configs_of_older_tools(self):
         for packer, quantization, name in (
                 (packed_models.gptq, {"bits": 4, "group_size": 16,
@@ -255,9 +278,9 @@ class QuantisedAgain(Packed):
     def test_what_is_said(self):
         cases = [
             (dict(GPTQ, desc_act=True), {"order": "shuffled"}, [],
-             "14 quantised tensors are quantised again: their groups"),
+             "14 quantised tensors are quantised again: groups"),
             (dict(GPTQ, bits=8), {"bits": 8}, ["-p", "int4"],
-             "of more bits are quantised again"),
+             "are quantised again: more bits"),
             (GPTQ, {}, ["--requantize", "-b", "64"],
              "are quantised again (--requantize)"),
         ]

@@ -33,8 +33,10 @@ Result<QuantGrid> Asked(const std::string& name, const QuantGrid& own,
   return grid;
 }
 
-std::string Tensors(size_t count) {
-  return Format("%zu quantised tensor%s", count, count == 1 ? "" : "s");
+// "1 quantised tensor is", "2 quantised tensors are".
+std::string Tensors(size_t count, const char* one, const char* more) {
+  return Format("%zu quantised tensor%s ", count, count == 1 ? "" : "s") +
+         (count == 1 ? one : more);
 }
 
 }  // namespace
@@ -77,17 +79,21 @@ Result<KeptGrids> ChooseKept(const TensorSource& source,
     }
   }
   if (all == 0) return kept;
-  const auto note = [&](size_t count, const char* what) {
-    if (count > 0) notes->push_back(Tensors(count) + what);
+  const auto note = [&](size_t count, const char* one, const char* more,
+                        const char* what) {
+    if (count > 0) notes->push_back(Tensors(count, one, more) + what);
   };
-  if (!quantized) note(all, " become floats");
-  note(kept.size(), " keep their values: codes and scales are copied");
-  note(requantized, " are quantised again (--requantize)");
-  note(merged, " are quantised again: an adapter is merged into them");
-  note(wider, " of more bits are quantised again");
-  note(off_grid,
-       " are quantised again: their groups are not blocks of 16 columns or "
-       "more");
+  const auto again = [&](size_t count, const char* why) {
+    note(count, "is", "are", why);
+  };
+  if (!quantized) note(all, "becomes", "become", " floats");
+  note(kept.size(), "keeps", "keep",
+       " the values: codes and scales are copied");
+  again(requantized, " quantised again (--requantize)");
+  again(merged, " quantised again: an adapter is merged");
+  again(wider, " quantised again: more bits than asked for");
+  again(off_grid,
+        " quantised again: groups that are no blocks of 16 columns or more");
   return kept;
 }
 

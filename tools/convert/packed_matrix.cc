@@ -149,12 +149,15 @@ void PackedMatrix::Unpack(int64_t first, int64_t rows, uint8_t* out) const {
       }
       return;
     case PackLayout::kAwq:
-      for (int64_t c = 0; c < k; ++c) {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t row = first + r;
-          const uint32_t word = Word(*codes, c * (n / 8) + row / 8);
-          out[r * k + c] =
-              static_cast<uint8_t>(word >> kAwqShift[row % 8] & mask);
+      // The rows of a word together; a line of words serves all of them.
+      for (int64_t r = 0, next = 0; r < rows; r = next) {
+        next = std::min(rows, r + 8 - (first + r) % 8);
+        for (int64_t c = 0; c < k; ++c) {
+          const uint32_t word = Word(*codes, c * (n / 8) + (first + r) / 8);
+          for (int64_t i = r; i < next; ++i) {
+            out[i * k + c] =
+                static_cast<uint8_t>(word >> kAwqShift[(first + i) % 8] & mask);
+          }
         }
       }
       return;
