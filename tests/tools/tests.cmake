@@ -51,3 +51,7 @@ if(SLM_TEST_PYTHON)
   set_tests_properties(convert_onnx_test PROPERTIES
     SKIP_REGULAR_EXPRESSION "^skipped: ")
 endif()
+add_test(NAME convert_olive_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_olive_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)

@@ -12,6 +12,8 @@
 #include "loader/fields.h"
 #include "loader/json_fields.h"
 #include "tools/convert/olive_arguments.h"
+#include "tools/convert/olive_commands.h"
+#include "tools/convert/olive_values.h"
 
 namespace slm::convert {
 namespace {
@@ -78,240 +80,6 @@ constexpr Flag kBuilder[] = {
     {"cache_dir", 'c', Takes::kOne, Use::kSilent},
     {"force", 0, Takes::kNothing, Use::kSet},
 };
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  return lower;
-}
-
-Status SetPrecision(const std::string& text, GraphOptions* graph) {
-  struct Row {
-    const char* name;
-    Precision precision;
-    bool symmetric;
-  };
-  static constexpr Row kRows[] = {
-      {"fp16", Precision::kFp16, true},   {"fp32", Precision::kFp32, true},
-      {"int4", Precision::kInt4, true},   {"int8", Precision::kInt8, true},
-      {"uint4", Precision::kInt4, false}, {"uint8", Precision::kInt8, false},
-  };
-  for (const Row& row : kRows) {
-    if (text != row.name) continue;
-    graph->precision = row.precision;
-    graph->quantize.bits = row.precision == Precision::kInt8 ? 8 : 4;
-    graph->quantize.symmetric = row.symmetric;
-    return OkStatus();
-  }
-  return Usage(
-      "precision \"%s\" is not supported: int4, int8, uint4, uint8, "
-      "fp16, fp32",
-      Printable(text).c_str());
-}
-
-// "cpu", "CPUExecutionProvider".
-Status CheckProvider(std::string_view what, const std::string& text) {
-  const std::string lower = Lower(text);
-  if (lower == "cpu" || lower == "cpuexecutionprovider") return OkStatus();
-  return Usage("%s \"%s\" is not supported: CPU is", std::string(what).c_str(),
-               Printable(text).c_str());
-}
-
-Status CheckTask(const std::string& task) {
-  if (task == "text-generation" || task == "text-generation-with-past") {
-    return OkStatus();
-  }
-  return Usage("task \"%s\" is not supported: text-generation is",
-               Printable(task).c_str());
-}
-
-Result<bool> BooleanOf(const std::string& key, const std::string& text) {
-  const std::string lower = Lower(text);
-  if (lower == "true" || lower == "1") return true;
-  if (lower == "false" || lower == "0") return false;
-  return Usage("%s = \"%s\", expected true or false", key.c_str(),
-               Printable(text).c_str());
-}
-
-Result<int64_t> NumberOf(const std::string& key, const std::string& text) {
-  int64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error == std::errc() && stop == end && !text.empty()) return value;
-  return Usage("%s = \"%s\", expected a whole number", key.c_str(),
-               Printable(text).c_str());
-}
-
-Status SetBlockSize(const std::string& key, const std::string& text,
-                    GraphOptions* graph) {
-  SLM_ASSIGN_OR_RETURN(const int64_t size, NumberOf(key, text));
-  for (const int64_t known : {16, 32, 64, 128, 256}) {
-    if (size != known) continue;
-    graph->quantize.block_size = static_cast<size_t>(size);
-    return OkStatus();
-  }
-  return Usage("%s = %lld, supported: 16, 32, 64, 128, 256", key.c_str(),
-               static_cast<long long>(size));
-}
-
-// "a,b", or a JSON list of strings as ShowJson prints it.
-std::vector<std::string> ListOf(const std::string& text, char separator) {
-  const bool json = !text.empty() && text.front() == '[' && text.back() == ']';
-  std::string_view rest = text;
-  if (json) rest = rest.substr(1, rest.size() - 2);
-  std::vector<std::string> items;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find(json ? ',' : separator), rest.size());
-    std::string_view item = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    while (!item.empty() && (item.front() == ' ' || item.front() == '"')) {
-      item.remove_prefix(1);
-    }
-    while (!item.empty() && (item.back() == ' ' || item.back() == '"')) {
-      item.remove_suffix(1);
-    }
-    if (!item.empty()) items.emplace_back(item);
-  }
-  return items;
-}
-
-Status AddGroup(const std::string& key, const std::string& group,
-                const std::string& type, GraphOptions* graph) {
-  static constexpr std::pair<const char*, NodeGroup> kGroups[] = {
-      {"last_matmul", NodeGroup::kLast},
-      {"mixed_layers", NodeGroup::kMixedLayers},
-      {"linear_attn", NodeGroup::kLinearAttention},
-  };
-  SLM_ASSIGN_OR_RETURN(const int bits, BitsOfType(key + " " + group, type));
-  for (const auto& [name, value] : kGroups) {
-    if (group != name) continue;
-    if (bits == 0) break;
-    graph->rules.push_back({value, "", bits});
-    return OkStatus();
-  }
-  return Usage(
-      "%s = \"%s:%s\", supported: last_matmul, mixed_layers, linear_attn with "
-      "int4 or int8",
-      key.c_str(), Printable(group).c_str(), Printable(type).c_str());
-}
-
-// "last_matmul:int8,mixed_layers:int8"
-Status SetMixedPrecision(const std::string& key, const std::string& value,
-                         GraphOptions* graph) {
-  for (const std::string& entry : ListOf(value, ',')) {
-    const size_t colon = std::min(entry.find(':'), entry.size());
-    SLM_RETURN_IF_ERROR(
-        AddGroup(key, entry.substr(0, colon),
-                 entry.substr(std::min(colon + 1, entry.size())), graph));
-  }
-  return OkStatus();
-}
-
-// Methods, and the builder's old names for a method with mixed precision.
-Status SetAlgorithm(const std::string& key, const std::string& value,
-                    GraphOptions* graph) {
-  struct Row {
-    const char* name;
-    QuantAlgorithm algorithm;
-    const char* groups;
-  };
-  static constexpr Row kRows[] = {
-      {"default", QuantAlgorithm::kDefault, ""},
-      {"rtn", QuantAlgorithm::kRtn, ""},
-      {"k_quant", QuantAlgorithm::kKQuant, ""},
-      {"rtn_last", QuantAlgorithm::kRtn, "last_matmul:int8"},
-      {"k_quant_last", QuantAlgorithm::kKQuant, "last_matmul:int8"},
-      {"k_quant_mixed", QuantAlgorithm::kKQuant,
-       "last_matmul:int8,mixed_layers:int8"},
-      {"k_quant_linear", QuantAlgorithm::kKQuant,
-       "last_matmul:int8,linear_attn:int8"},
-  };
-  for (const Row& row : kRows) {
-    if (value != row.name) continue;
-    graph->quantize.algorithm = row.algorithm;
-    return SetMixedPrecision(key, row.groups, graph);
-  }
-  return Usage("%s = \"%s\" is not supported", Printable(key).c_str(),
-               Printable(value).c_str());
-}
-
-// Embeddings are Gather; those of tied models are quantised with the head.
-Status SetOpTypes(const std::string& key, const std::string& value,
-                  GraphOptions* graph) {
-  bool matmul = false;
-  for (const std::string& type : ListOf(value, '/')) {
-    if (type == "MatMul") {
-      matmul = true;
-    } else if (type == "Gather") {
-      graph->quantize_embedding = true;
-    } else {
-      return Usage("%s: \"%s\" is not supported: MatMul and Gather are",
-                   key.c_str(), Printable(type).c_str());
-    }
-  }
-  if (matmul) return OkStatus();
-  return Usage("%s = \"%s\" leaves the matrices float: use precision fp32",
-               key.c_str(), Printable(value).c_str());
-}
-
-// One of the builder's extra_options, under its new or its int4_ name.
-Status SetBuilderOption(const std::string& given, const std::string& value,
-                        Options* o) {
-  GraphOptions* graph = &o->graph;
-  std::string key = given;
-  if (key.rfind("int4_", 0) == 0) key = key.substr(5);
-  if (key == "block_size") {
-    o->given.block_size = true;
-    return SetBlockSize(given, value, graph);
-  }
-  if (key == "accuracy_level") {
-    SLM_ASSIGN_OR_RETURN(graph->accuracy_level, NumberOf(given, value));
-    if (graph->accuracy_level >= 0 && graph->accuracy_level <= 4) {
-      return OkStatus();
-    }
-    return Usage("%s = %s, supported: 0..4", given.c_str(), value.c_str());
-  }
-  if (key == "is_symmetric") {
-    o->given.symmetry = true;
-    SLM_ASSIGN_OR_RETURN(graph->quantize.symmetric, BooleanOf(given, value));
-    return OkStatus();
-  }
-  if (key == "algo_config") return SetAlgorithm(given, value, graph);
-  if (key == "matmul_mixed_precision") {
-    return SetMixedPrecision(given, value, graph);
-  }
-  if (key == "nodes_to_exclude") {
-    // They win over everything else.
-    std::vector<PrecisionRule> rules;
-    for (const std::string& node : ListOf(value, ',')) {
-      rules.push_back({NodeGroup::kPattern, node, 0});
-    }
-    graph->rules.insert(graph->rules.begin(), rules.begin(), rules.end());
-    return OkStatus();
-  }
-  if (key == "op_types_to_quantize") return SetOpTypes(given, value, graph);
-  if (key == "use_qdq") {
-    SLM_ASSIGN_OR_RETURN(graph->qdq, BooleanOf(given, value));
-    return OkStatus();
-  }
-  if (key == "shared_embeddings") {
-    SLM_ASSIGN_OR_RETURN(graph->share_embeddings, BooleanOf(given, value));
-    return OkStatus();
-  }
-  if (key == "adapter_path") {
-    o->adapters.push_back({value, 1});
-    return OkStatus();
-  }
-  if (key == "hf_token" || key == "hf_remote") return OkStatus();
-  // Whatever is off by default may be said to be off.
-  const bool off = Lower(value) == "false" || value == "0";
-  const bool usual = key == "filename" && value == "model.onnx";
-  if (off || usual) return OkStatus();
-  return Usage("%s = \"%s\" is not supported", Printable(given).c_str(),
-               Printable(value).c_str());
-}
 
 Result<Options> ParseAutoOpt(std::span<const std::string> args) {
   Options o;
@@ -553,6 +321,10 @@ Result<Options> ParseRun(std::span<const std::string> args) {
     if (a.name == "config" || a.name == "run-config") file = a.value();
   }
   if (file.empty()) return Usage("--config FILE is missing");
+  if (file.ends_with(".yaml") || file.ends_with(".yml")) {
+    return Usage("\"%s\": YAML is not supported; convert it to JSON",
+                 Printable(file, 400).c_str());
+  }
   SLM_ASSIGN_OR_RETURN(const JsonDocument document, LoadJsonObject(file));
   const Status status = ReadRunConfig(document.root(), &o);
   if (!status.ok()) return status.In(Printable(file, 400));
@@ -573,6 +345,7 @@ Result<Options> ParseRun(std::span<const std::string> args) {
 bool IsForeignCommand(std::span<const std::string> args) {
   if (args.empty()) return false;
   if (args[0] == "auto-opt" || args[0] == "run") return true;
+  if (IsOliveCommand(args)) return true;
   for (const std::string& arg : args) {
     const std::string name = arg.substr(0, arg.find('='));
     for (const char* flag :
@@ -585,10 +358,11 @@ bool IsForeignCommand(std::span<const std::string> args) {
 }
 
 Result<Options> ParseForeignCommand(std::span<const std::string> args) {
-  Result<Options> options = args[0] == "auto-opt"
-                                ? ParseAutoOpt(args.subspan(1))
-                            : args[0] == "run" ? ParseRun(args.subspan(1))
-                                               : ParseBuilder(args);
+  const std::span<const std::string> rest = args.subspan(1);
+  Result<Options> options = args[0] == "auto-opt"  ? ParseAutoOpt(rest)
+                            : args[0] == "run"     ? ParseRun(rest)
+                            : IsOliveCommand(args) ? ParseOliveCommand(args)
+                                                   : ParseBuilder(args);
   if (options.ok()) {
     SLM_RETURN_IF_ERROR(SettleGraphOptions(&options->graph));
   }

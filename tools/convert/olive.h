@@ -13,8 +13,9 @@
 
 namespace slm::convert {
 
-// "auto-opt ...", "run --config FILE ...", or the builder's -i, -o, -e and
-// --extra_options; all others are slm-convert's own.
+// "auto-opt ...", "run --config FILE ...", another command of Olive with flags
+// behind it, or the builder's -i, -o, -e and --extra_options; all others are
+// slm-convert's own.
 bool IsForeignCommand(std::span<const std::string> args);
 Result<Options> ParseForeignCommand(std::span<const std::string> args);
 

@@ -117,6 +117,7 @@ slm-convert check FOLDER opens a model folder and compares it with its slm.json.
 These command lines are understood, too (--force is ours):
   slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
   slm-convert run --config FILE                                  of Olive
+  slm-convert optimize|quantize|capture-onnx-graph -m DIR ...    of Olive
   slm-convert -i DIR -o OUT -p int4 -e cpu --extra_options K=V   model builder
 Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
 5 memory, 6 SLM_TARGET unsupported, 10 the result is not what its source is,
