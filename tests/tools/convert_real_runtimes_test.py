@@ -8,6 +8,7 @@ usage: convert_real_runtimes_test.py SLM_CONVERT tests/data/tiny-model
 Skips, saying so, where the package is not installed:
   pip install numpy==2.3.5 onnxruntime==1.31.1 onnxruntime-genai==0.18.0
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hf_models  # noqa: E402
+import hf_tiny  # noqa: E402
 
 try:
     import numpy as np
@@ -40,16 +42,16 @@ def open_model(folder):
     return genai.Model(config)
 
 
-def generate(folder):
+def generate(folder, steps=STEPS):
     model = open_model(folder)
     parameters = genai.GeneratorParams(model)
-    length = len(IDS) + STEPS
+    length = len(IDS) + steps
     parameters.set_search_options(max_length=length, min_length=length,
                                   do_sample=False)
     generator = genai.Generator(model, parameters)
     generator.append_tokens(np.array([IDS], np.int32))
     tokens = []
-    while len(tokens) < STEPS and not generator.is_done():
+    while len(tokens) < steps and not generator.is_done():
         generator.generate_next_token()
         tokens.append(int(generator.get_next_tokens()[0]))
     tokenizer = genai.Tokenizer(model)
@@ -105,6 +107,27 @@ class GenAi(unittest.TestCase):
                 with self.subTest(name, flags=flags):
                     _, tokens, _ = self.converted(name, flags)
                     self.assertEqual(len(tokens), STEPS)
+
+    # The families of make_hf_references.py; tokens are transformers' own.
+    def test_references(self):
+        greedy = json.loads((TOKENIZER.parent / "hf/greedy.json").read_text())
+        for name, config in hf_tiny.FAMILIES.items():
+            with tempfile.TemporaryDirectory() as root:
+                root = pathlib.Path(root)
+                hf_tiny.make_folder(root / "hf", config, TOKENIZER)
+                expected = greedy[name]["tokens"]
+                for flags in (["-p", "fp32"], ["-p", "int4"],
+                              ["-p", "int8", "--asymmetric"], ["-p", "fp16"]):
+                    with self.subTest(name, flags=flags):
+                        out = root / "".join(flags)
+                        subprocess.run([CONVERT, root / "hf", out, "-q",
+                                        *flags], check=True,
+                                       stderr=subprocess.DEVNULL)
+                        tokens, text = generate(out, len(expected))
+                        self.assertIn("<|im_start|>user\nhi<|im_end|>", text)
+                        self.assertEqual(len(tokens), len(expected))
+                        if "fp32" in flags:
+                            self.assertEqual(tokens, expected)
 
 
 if __name__ == "__main__":

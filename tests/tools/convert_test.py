@@ -480,7 +480,7 @@ class Refusals(Folder):
                 ({"architectures": []}, "architectures"),
                 ({"quantization_config": {"quant_method": "hqq"}},
                  'quant_method "hqq" is not supported'),
-                ({"hidden_act": "relu"}, 'hidden_act = "relu"'),
+                ({"hidden_act": "tanh"}, 'hidden_act = "tanh"'),
                 ({"num_key_value_heads": 3}, "is no multiple of"),
                 ({"hidden_size": 0}, "hidden_size"),
                 ({"intermediate_size": -1}, "intermediate_size"),

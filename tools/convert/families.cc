@@ -25,6 +25,7 @@ constexpr Family kFamilies[] = {
      .tied = true,
      .activation = "gelu_pytorch_tanh",
      .norms = Norms::kAround,
+     .norm_plus_one = true,
      .gemma = true,
      .windows = Windows::kByTypes,
      .full_every = 2,
@@ -36,6 +37,7 @@ constexpr Family kFamilies[] = {
      .tied = true,
      .activation = "gelu_pytorch_tanh",
      .norms = Norms::kAround,
+     .norm_plus_one = true,
      .qk_norm = QkNorm::kHeads,
      .gemma = true,
      .windows = Windows::kByTypes,
@@ -49,24 +51,92 @@ constexpr Family kFamilies[] = {
      .type = "gemma",
      .tied = true,
      .activation = "gelu_pytorch_tanh",
+     .norm_plus_one = true,
      .gemma = true},
+    {.hf_class = "GptOssForCausalLM",
+     .type = "gptoss",
+     .epsilon = 1e-5,
+     .attention_bias = true,
+     .windows = Windows::kByTypes,
+     .full_every = 2,
+     .sliding_window = 128,
+     .theta = 150000,
+     .sinks = true,
+     .moe = true,
+     .experts = Experts::kGptOss},
     {.hf_class = "GraniteForCausalLM", .type = "granite", .multipliers = true},
+    {.hf_class = "Lfm2ForCausalLM",
+     .type = "lfm2",
+     .tied = true,
+     .epsilon = 1e-5,
+     .epsilon_key = "norm_eps",
+     .qk_norm = QkNorm::kHeads,
+     .names = {.before_attention = "operator_norm",
+               .before_mlp = "ffn_norm",
+               .last_norm = "model.embedding_norm",
+               .o = "out_proj",
+               .q_norm = "q_layernorm",
+               .k_norm = "k_layernorm",
+               .mlp = "feed_forward",
+               .gate = "w1",
+               .up = "w3",
+               .down = "w2"},
+     .theta = 1e6,
+     .short_conv = true},
     {.hf_class = "LlamaForCausalLM", .type = "llama"},
     {.hf_class = "MistralForCausalLM",
      .type = "mistral",
      .windows = Windows::kAll,
      .sliding_window = 4096},
     // No class of the packaged runtime: "decoder" is its name for any other.
+    {.hf_class = "MixtralForCausalLM",
+     .type = "decoder",
+     .epsilon = 1e-5,
+     .windows = Windows::kAll,
+     .theta = 1e6,
+     .moe = true,
+     .experts = Experts::kMixtral},
+    {.hf_class = "NemotronForCausalLM",
+     .type = "nemotron",
+     .epsilon = 1e-5,
+     .epsilon_key = "norm_eps",
+     .activation = "relu2",
+     .norm_op = NormOp::kLayer,
+     .norm_plus_one = true,
+     .gated = false,
+     .partial = 0.5},
     {.hf_class = "Olmo2ForCausalLM",
      .type = "decoder",
      .epsilon = 1e-5,
      .norms = Norms::kAfter,
      .qk_norm = QkNorm::kWhole},
+    {.hf_class = "OlmoForCausalLM",
+     .type = "olmo",
+     .epsilon = 1e-5,
+     .epsilon_key = "",
+     .norm_op = NormOp::kPlain,
+     .clip_qkv = true},
     {.hf_class = "Phi3ForCausalLM",
      .type = "phi3",
      .epsilon = 1e-5,
      .fused = true,
-     .windows = Windows::kAll},
+     .windows = Windows::kAll,
+     .partial = 1},
+    {.hf_class = "PhiForCausalLM",
+     .type = "phi",
+     .epsilon = 1e-5,
+     .epsilon_key = "layer_norm_eps",
+     .activation = "gelu_new",
+     .norms = Norms::kShared,
+     .norm_op = NormOp::kLayer,
+     .names = {.last_norm = "model.final_layernorm",
+               .o = "dense",
+               .up = "fc1",
+               .down = "fc2"},
+     .attention_bias = true,
+     .mlp_and_head_bias = true,
+     .gated = false,
+     .partial = 0.5},
     {.hf_class = "Qwen2ForCausalLM",
      .type = "qwen2",
      .qkv_bias = true,
@@ -77,6 +147,15 @@ constexpr Family kFamilies[] = {
      .qk_norm = QkNorm::kHeads,
      .windows = Windows::kByTypes,
      .sliding_window = 4096},
+    // The packaged runtime has no type of its own for it, but ties the tags of
+    // tool calls and of thinking to Qwen 3's.
+    {.hf_class = "Qwen3MoeForCausalLM",
+     .type = "qwen3",
+     .qk_norm = QkNorm::kHeads,
+     .windows = Windows::kByTypes,
+     .sliding_window = 4096,
+     .moe = true,
+     .experts = Experts::kQwen3},
     {.hf_class = "SmolLM3ForCausalLM",
      .type = "smollm3",
      .tied = true,
@@ -101,16 +180,19 @@ struct Foreign {
 constexpr Foreign kForeign[] = {
     {"attention_multiplier", 1e300, &Family::multipliers},
     {"attn_logit_softcapping", 0, &Family::softcaps},
-    {"clip_qkv", 0},
+    {"clip_qkv", 1e300, &Family::clip_qkv},
+    {"conv_bias", 0, &Family::short_conv},
     {"embedding_multiplier", 1, &Family::multipliers},
     {"final_logit_softcapping", 0, &Family::softcaps},
     {"logit_scale", 1},
     {"logits_scaling", 1, &Family::multipliers},
     {"no_rope_layers", 1e300, &Family::no_rope_layers},
-    {"num_experts", 0},
-    {"num_local_experts", 0},
+    {"num_experts", 0, &Family::moe},
+    {"num_local_experts", 0, &Family::moe},
+    {"qk_layernorm", 0},
     {"query_pre_attn_scalar", 1e300, &Family::query_scalar},
     {"residual_multiplier", 1, &Family::multipliers},
+    {"swiglu_limit", 7, nullptr},  // of gpt-oss, whatever the file says
     {"use_bias", 0, &Family::interleaved},
     {"use_bidirectional_attention", 0},
 };
@@ -119,6 +201,10 @@ Status CheckForeign(const JsonValue& root, const Family& family) {
   for (const Foreign& row : kForeign) {
     if (row.read_by && family.*row.read_by) continue;
     const JsonValue* value = FindField(root, row.key);
+    if (row.key == "quantization_config" && value && family.sinks) {
+      const JsonValue* method = FindField(*value, "quant_method");
+      if (method && method->IsString() && method->String() == "mxfp4") continue;
+    }
     if (!value || (value->IsBool() && !value->Bool()) ||
         (value->IsNumber() && value->Double() == row.neutral)) {
       continue;
@@ -169,6 +255,8 @@ Status ReadActivation(const JsonValue& root, const Family& family,
       {"gelu_fast", Activation::kGeluTanh},
       {"gelu_new", Activation::kGeluTanh},
       {"gelu_pytorch_tanh", Activation::kGeluTanh},
+      {"relu", Activation::kRelu},
+      {"relu2", Activation::kRelu2},
       {"silu", Activation::kSilu},
       {"swish", Activation::kSilu},
   };
@@ -191,8 +279,10 @@ Status ReadBiases(const JsonValue& root, const Family& family,
   SLM_ASSIGN_OR_RETURN(
       spec->mlp_bias,
       BoolField(root, one_key ? "use_bias" : "mlp_bias", false));
-  spec->qkv_bias = family.qkv_bias || attention;
-  spec->o_bias = attention && !family.qkv_bias;
+  spec->qkv_bias = family.qkv_bias || family.attention_bias || attention;
+  spec->o_bias = family.attention_bias || (attention && !family.qkv_bias);
+  spec->mlp_bias |= family.mlp_and_head_bias;
+  spec->head_bias = family.mlp_and_head_bias;
   return OkStatus();
 }
 
@@ -287,12 +377,19 @@ Result<DecoderSpec> ReadDecoderSpec(const JsonValue& root,
   spec.type = family->type;
   spec.norms = family->norms;
   spec.qk_norm = family->qk_norm;
-  spec.norm_plus_one = family->gemma;
+  spec.norm_op = family->norm_op;
+  spec.norm_plus_one = family->norm_plus_one;
+  spec.names = family->names;
+  spec.gated = family->gated;
+  spec.sinks = family->sinks;
   spec.fused_qkv = spec.fused_gate_up = family->fused;
   spec.rope_interleaved = family->interleaved;
   SLM_RETURN_IF_ERROR(ReadSizes(root, config, &spec));
-  SLM_ASSIGN_OR_RETURN(const double epsilon,
-                       PositiveOr(root, "rms_norm_eps", family->epsilon));
+  double epsilon = family->epsilon;
+  if (!family->epsilon_key.empty()) {
+    SLM_ASSIGN_OR_RETURN(epsilon,
+                         PositiveOr(root, family->epsilon_key, epsilon));
+  }
   spec.epsilon = static_cast<float>(epsilon);
   SLM_ASSIGN_OR_RETURN(spec.tied,
                        BoolField(root, "tie_word_embeddings", family->tied));
@@ -303,6 +400,14 @@ Result<DecoderSpec> ReadDecoderSpec(const JsonValue& root,
   SLM_RETURN_IF_ERROR(ReadRopes(root, *family, &spec));
   if (family->no_rope_layers) {
     SLM_RETURN_IF_ERROR(ReadNoRopeLayers(root, config, &spec));
+  }
+  if (family->clip_qkv) {
+    SLM_ASSIGN_OR_RETURN(spec.clip_qkv, NumberOr(root, "clip_qkv", 0));
+    if (spec.clip_qkv < 0) return Invalid("clip_qkv below 0");
+  }
+  if (family->moe) SLM_RETURN_IF_ERROR(ReadExperts(root, *family, &spec));
+  if (family->short_conv) {
+    SLM_RETURN_IF_ERROR(ReadShortConv(root, config, &spec));
   }
   spec.window_attribute = family->windows == Windows::kNone || spec.has_windows;
   return spec;

@@ -85,14 +85,14 @@ Result<RopeFields> RopeFieldsOf(const JsonValue& root, const char* layer_type,
 // The rotated part of a head.
 Result<int64_t> RotarySize(const JsonValue& root, const Family& family,
                            int64_t head_size) {
-  double partial = 1;
+  double partial = family.partial > 0 ? family.partial : 1;
   if (const JsonValue* p = FindField(root, "rope_parameters")) {
     SLM_ASSIGN_OR_RETURN(partial,
                          PositiveOr(*p, "partial_rotary_factor", partial));
   }
   SLM_ASSIGN_OR_RETURN(partial,
                        PositiveOr(root, "partial_rotary_factor", partial));
-  if (partial != 1 && !family.fused) {  // Phi-3's class alone rotates a part
+  if (partial != 1 && family.partial == 0) {
     return Invalid("partial_rotary_factor = %g is not supported for %s",
                    partial, std::string(family.hf_class).c_str());
   }
@@ -171,8 +171,12 @@ Status ReadRopes(const JsonValue& root, const Family& family,
                                 family.fused ? 4096 : 0));
   request.original_context = static_cast<int64_t>(
       std::clamp(original, 0.0, static_cast<double>(kMaxContext)));
+  double theta = family.theta;
+  if (family.short_conv) {  // LFM2's own key in older files
+    SLM_ASSIGN_OR_RETURN(theta, PositiveOr(root, "theta", theta));
+  }
   SLM_ASSIGN_OR_RETURN(RopeFields fields,
-                       RopeFieldsOf(root, "full_attention", family.theta));
+                       RopeFieldsOf(root, "full_attention", theta));
   request.scaling = fields.scaling;
   request.theta = fields.theta;
   SLM_ASSIGN_OR_RETURN(Rope rope, ReadRope(request));

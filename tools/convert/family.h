@@ -21,17 +21,27 @@ enum class Windows {
   kByTypes,  // layer_types, or the row's rule where the file has none
 };
 
+// Whose keys and tensors the mixture of experts has.
+enum class Experts { kNone, kGptOss, kQwen3, kMixtral };
+
 struct Family {
   std::string_view hf_class;
   std::string_view type;
   bool tied = false;  // where the file does not say
   double epsilon = 1e-6;
+  std::string_view epsilon_key = "rms_norm_eps";
   std::string_view activation = "silu";
   Norms norms = Norms::kBefore;
+  NormOp norm_op = NormOp::kRms;
+  bool norm_plus_one = false;  // weights are stored less 1
   QkNorm qk_norm = QkNorm::kNone;
-  bool gemma = false;     // norm weights less 1, embeddings times sqrt(hidden)
+  TensorNames names = {};
+  bool gemma = false;     // embeddings times sqrt(hidden)
   bool fused = false;     // qkv_proj and gate_up_proj
   bool qkv_bias = false;  // always, and none on o_proj; else attention_bias
+  bool attention_bias = false;  // always, on o_proj, too
+  bool mlp_and_head_bias = false;
+  bool gated = true;
   Windows windows = Windows::kNone;
   // Every n-th layer is full where the file has no layer_types; 0: by
   // use_sliding_window and max_window_layers.
@@ -44,6 +54,13 @@ struct Family {
   bool local_rope = false;    // windows have a rope of their own
   bool no_rope_layers = false;
   bool multipliers = false;
+  // Of a head, the rotated part where the file does not say; 0: all of it.
+  double partial = 0;
+  bool clip_qkv = false;
+  bool sinks = false;
+  bool moe = false;
+  Experts experts = Experts::kNone;
+  bool short_conv = false;
 };
 
 // A finite number, or the fallback where the key is absent or null.
@@ -60,6 +77,13 @@ Status ReadRopes(const JsonValue& root, const Family& family,
                  DecoderSpec* spec);
 Status ReadNoRopeLayers(const JsonValue& root, const ModelConfig& config,
                         DecoderSpec* spec);
+
+// Which layers have experts, and how many (families_moe.cc).
+Status ReadExperts(const JsonValue& root, const Family& family,
+                   DecoderSpec* spec);
+// LFM2: which layers are convolutions; the MLP's size.
+Status ReadShortConv(const JsonValue& root, const ModelConfig& config,
+                     DecoderSpec* spec);
 
 }  // namespace slm::convert
 

@@ -31,6 +31,13 @@ std::string BytesOf(const T* values, size_t count) {
   return std::string(reinterpret_cast<const char*>(values), count * sizeof(T));
 }
 
+// "operator_norm" and "ffn_norm" are LFM2's.
+std::string BuilderNormName(std::string_view source) {
+  if (source == "operator_norm") return "operator_layernorm";
+  if (source == "ffn_norm") return "ffn_layernorm";
+  return std::string(source);
+}
+
 // cos or sin of a table inside the model, as branches of If need it.
 OnnxConstant RopeConstant(const RopeTable& table, bool cosine, DType dtype) {
   const std::vector<float> values = table.Rows(cosine, 0, table.length);
@@ -84,6 +91,7 @@ std::string GraphMaker::Float(double value) {
 
 DecoderGraph GraphMaker::Make() {
   out_.graph.name = "main_graph";
+  experts_ = ExpertsFormat();
   AddInputs();
   AddMask();
   AddRopes();
@@ -112,6 +120,7 @@ void GraphMaker::AddInputs() {
   const bool all = spec_.AllLayersSlide();
   for (const char* part : {"key", "value"}) {
     for (size_t i = 0; i < spec_.layers.size(); ++i) {
+      if (spec_.layers[i].convolution) continue;
       // Caches of different lengths need symbols of their own.
       const bool slides = spec_.layers[i].window > 0 && !all;
       const std::string kind = slides ? "_sliding_length" : "_sequence_length";
@@ -125,6 +134,14 @@ void GraphMaker::AddInputs() {
       g.inputs.push_back({"past_key_values" + end, io, dims("past" + kind)});
       g.outputs.push_back({"present" + end, io, dims("total" + kind)});
     }
+  }
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    if (!spec_.layers[i].convolution) continue;
+    const std::vector<Dim> dims = {
+        {-1, "batch_size"}, {spec_.hidden, ""}, {spec_.conv_taps - 1, ""}};
+    const std::string end = "." + std::to_string(i) + ".conv";
+    g.inputs.push_back({"past" + end, io, dims});
+    g.outputs.push_back({"present" + end, io, dims});
   }
 }
 
@@ -342,33 +359,39 @@ void GraphMaker::AddLayer(size_t i) {
   if (spec_.norms == Norms::kAfter) {
     std::string out =
         Norm(base, "post_attention_layernorm",
-             Hf(i, "post_attention_layernorm.weight"), Attention(i, residual_));
+             Hf(i, "post_attention_layernorm"), Attention(i, residual_));
     residual_ = Node(base + "/post_attention_layernorm/Add", "Add",
                      {residual_, residual_scale("Mul_1", out)});
     out = Norm(base, "post_feedforward_layernorm",
-               Hf(i, "post_feedforward_layernorm.weight"), Mlp(i, residual_));
+               Hf(i, "post_feedforward_layernorm"), Mlp(i, residual_));
     residual_ = Node(base + "/post_feedforward_layernorm/Add", "Add",
                      {residual_, residual_scale("Mul_2", out)});
     return;
   }
   const bool around = spec_.norms == Norms::kAround;
-  const std::string input = "input_layernorm";
-  const std::string input_weight = Hf(i, input + ".weight");
-  std::string x = i == 0 ? Norm(base, input, input_weight, residual_)
-                         : SkipNorm(base, input, input_weight, pending_);
-  x = Attention(i, x);
+  const TensorNames& names = spec_.names;
+  const std::string input = BuilderNormName(names.before_attention);
+  const std::string input_source = Hf(i, std::string(names.before_attention));
+  std::string x = i == 0 ? Norm(base, input, input_source, residual_)
+                         : SkipNorm(base, input, input_source, pending_);
+  if (spec_.norms == Norms::kShared) {
+    const std::string attended = Attention(i, x);
+    pending_ = Node(base + "/residual_add/Add", "Add", {attended, Mlp(i, x)});
+    return;
+  }
+  x = AttentionOrConv(i, x);
   if (around) {
     x = Norm(base, "post_attention_layernorm",
-             Hf(i, "post_attention_layernorm.weight"), x);
+             Hf(i, "post_attention_layernorm"), x);
   }
   x = residual_scale("Mul_1", x);
-  const std::string before_mlp =
-      around ? "pre_feedforward_layernorm" : "post_attention_layernorm";
-  x = SkipNorm(base, before_mlp, Hf(i, before_mlp + ".weight"), x);
-  x = Mlp(i, x);
+  const std::string before_mlp(around ? "pre_feedforward_layernorm"
+                                      : names.before_mlp);
+  x = SkipNorm(base, BuilderNormName(before_mlp), Hf(i, before_mlp), x);
+  x = MlpOrMoe(i, x);
   if (around) {
     x = Norm(base, "post_feedforward_layernorm",
-             Hf(i, "post_feedforward_layernorm.weight"), x);
+             Hf(i, "post_feedforward_layernorm"), x);
   }
   pending_ = residual_scale("Mul_2", x);
 }
@@ -377,15 +400,24 @@ void GraphMaker::AddHead() {
   const std::string base =
       "/model/layers." + std::to_string(spec_.layers.size());
   const char* norm = "final_norm_layernorm";
-  const std::string x =
-      spec_.norms == Norms::kAfter
-          ? Norm(base, norm, "model.norm.weight", residual_)
-          : SkipNorm(base, norm, "model.norm.weight", pending_, true);
+  const std::string last(spec_.names.last_norm);
+  const std::string x = spec_.norms == Norms::kAfter
+                            ? Norm(base, norm, last, residual_)
+                            : SkipNorm(base, norm, last, pending_, true);
   const bool scaled = spec_.logits_scale != 1;
   const bool capped = spec_.final_softcap > 0;
   std::string logits =
       MatMul("/lm_head/MatMul", "lm_head.MatMul", x, {HeadRows()}, spec_.vocab,
-             spec_.hidden, scaled || capped ? "" : "logits");
+             spec_.hidden, scaled || capped || spec_.head_bias ? "" : "logits");
+  if (spec_.head_bias) {
+    const std::string bias =
+        Vector("lm_head.Add.bias",
+               {{"lm_head.bias", spec_.vocab, 0, spec_.vocab}}, spec_.vocab);
+    const std::string out =
+        scaled || capped ? "/lm_head/Add/output_0" : "logits";
+    Node("/lm_head/Add", "Add", "", {logits, bias}, {out});
+    logits = out;
+  }
   if (scaled) {
     const std::string out = capped ? "/lm_head/Mul/output_0" : "logits";
     Node("/lm_head/Mul", "Mul", "", {logits, Float(spec_.logits_scale)}, {out});

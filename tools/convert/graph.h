@@ -33,6 +33,10 @@ struct GraphOptions {
 
   bool share_embeddings = true;  // of tied models
 
+  int expert_bits = 0;  // 4 or 8; 0: those of the other weights
+  // Weights of experts that share a scale; 0: all of a row.
+  std::optional<size_t> expert_block_size;
+
   bool quantized() const {
     return precision == Precision::kInt4 || precision == Precision::kInt8;
   }
@@ -51,12 +55,15 @@ struct SourceRows {
 };
 
 enum class WeightKind {
-  kVector,           // norms and biases
-  kTable,            // [n, k] as it stands: an embedding
-  kMatrix,           // [k, n], the transpose of the source
-  kQuantized,        // codes, scales and zero points of [n, k] for MatMulNBits
-  kQuantizedTable,   // for GatherBlockQuantized
-  kQuantizedTurned,  // of [k, n] for DequantizeLinear
+  kVector,            // norms and biases
+  kTable,             // [n, k] as it stands: an embedding
+  kMatrix,            // [k, n], the transpose of the source
+  kQuantized,         // codes, scales and zero points of [n, k] for MatMulNBits
+  kQuantizedTable,    // for GatherBlockQuantized
+  kQuantizedTurned,   // of [k, n] for DequantizeLinear
+  kTaps,              // [n, 1, k], of convolutions
+  kExperts,           // [experts, n / experts, k]
+  kQuantizedExperts,  // for QMoE
   kRopeCos,
   kRopeSin,
 };
@@ -65,21 +72,26 @@ enum class WeightKind {
 struct Weight {
   WeightKind kind = WeightKind::kVector;
   std::string name;  // of quantised ones: what the three names begin with
-  std::vector<SourceRows> sources;
-  int64_t n = 0, k = 0;           // rows and columns; of vectors n values
-  float add = 0;                  // to every value
-  int rope = 0;                   // of tables: index into the spec's
-  QuantizeOptions quantize = {};  // of quantised ones: their format
+  std::vector<SourceRows> sources;  // none: a constant, `add`
+  int64_t n = 0, k = 0;             // rows and columns; of vectors n values
+  float add = 0;                    // to every value
+  int rope = 0;                     // of tables: index into the spec's
+  QuantizeOptions quantize = {};    // of quantised ones: their format
   bool kept = false;  // the sources are in that format: their codes are copied
   std::string node = {};   // of matrices and tables: whose rules they follow
   bool bits_open = false;  // no rule and no source has decided its bits
   // Type of its floats: the graph's where it is absent, float32 of scales.
   std::optional<DType> floats = {};
+  int64_t experts = 0;
+  // Rows come from the sources of each pair in turn: gate, up, gate, up.
+  bool in_turn = false;
+  bool whole_rows = false;  // of kQuantizedExperts: quantize.block_size is k
 
   bool quantized() const {
     return kind == WeightKind::kQuantized ||
            kind == WeightKind::kQuantizedTable ||
-           kind == WeightKind::kQuantizedTurned;
+           kind == WeightKind::kQuantizedTurned ||
+           kind == WeightKind::kQuantizedExperts;
   }
 };
 

@@ -8,10 +8,9 @@
 namespace slm::convert {
 namespace {
 
-// "/model/layers.0" and "input_layernorm":
-// model.layers.0.input_layernorm.weight
+// "/model/layers.0" and "input_layernorm": model.layers.0.input_layernorm
 std::string NormName(const std::string& base, const std::string& name) {
-  std::string initializer = base.substr(1) + "." + name + ".weight";
+  std::string initializer = base.substr(1) + "." + name;
   for (char& c : initializer) {
     if (c == '/') c = '.';
   }
@@ -29,9 +28,11 @@ std::string GraphMaker::Scaled(const std::string& name, const std::string& x,
 std::string GraphMaker::MatMul(const std::string& name,
                                const std::string& weight, const std::string& x,
                                std::vector<SourceRows> sources, int64_t n,
-                               int64_t k, const std::string& output) {
+                               int64_t k, const std::string& output,
+                               bool quantize) {
   const std::string out = output.empty() ? name + "/output_0" : output;
-  const auto [q, kept, open] = FormatOf(name, sources, options_.quantized());
+  const auto [q, kept, open] =
+      FormatOf(name, sources, quantize && options_.quantized());
   Weight made{WeightKind::kMatrix,
               weight + ".weight",
               std::move(sources),
@@ -105,12 +106,33 @@ std::string GraphMaker::Bias(const std::string& name, const std::string& weight,
               {x, Vector(weight + ".bias", std::move(sources), n)});
 }
 
-// base/name: x / rms(x) * weight
+// Names of a norm's weight and, for layer norms, its bias.
+std::vector<std::string> GraphMaker::NormInputs(const std::string& base,
+                                                const std::string& name,
+                                                const std::string& source) {
+  const std::string at = NormName(base, name);
+  const int64_t n = spec_.hidden;
+  if (spec_.norm_op == NormOp::kPlain) {
+    return {Vector(at + ".weight", {}, n, 1), Vector(at + ".bias", {}, n, 0)};
+  }
+  std::vector<std::string> inputs = {
+      NormWeight(at + ".weight", source + ".weight", n)};
+  if (spec_.norm_op == NormOp::kLayer) {
+    inputs.push_back(Vector(at + ".bias", {{source + ".bias", n, 0, n}}, n));
+  }
+  return inputs;
+}
+
+// base/name: x / rms(x) * weight, or a layer norm
 std::string GraphMaker::Norm(const std::string& base, const std::string& name,
                              const std::string& source, const std::string& x) {
   const std::string out = base + "/" + name + "/output_0";
-  Node(base + "/" + name + "/LayerNorm", "SimplifiedLayerNormalization", "",
-       {x, NormWeight(NormName(base, name), source, spec_.hidden)}, {out},
+  const bool rms = spec_.norm_op == NormOp::kRms;
+  std::vector<std::string> inputs = NormInputs(base, name, source);
+  inputs.insert(inputs.begin(), x);
+  Node(base + "/" + name + "/LayerNorm",
+       rms ? "SimplifiedLayerNormalization" : "LayerNormalization", "",
+       std::move(inputs), {out},
        {{"epsilon", spec_.epsilon},
         {"axis", int64_t{-1}},
         {"stash_type", int64_t{1}}});
@@ -125,10 +147,12 @@ std::string GraphMaker::SkipNorm(const std::string& base,
   const std::string at = base + "/" + name;
   std::vector<std::string> outputs = {at + "/output_0"};
   if (!last) outputs.insert(outputs.end(), {"", "", at + "/output_3"});
-  Node(
-      at + "/SkipLayerNorm", "SkipSimplifiedLayerNormalization", kMicrosoft,
-      {residual_, skip, NormWeight(NormName(base, name), source, spec_.hidden)},
-      outputs, {{"epsilon", spec_.epsilon}});
+  const bool rms = spec_.norm_op == NormOp::kRms;
+  std::vector<std::string> inputs = NormInputs(base, name, source);
+  inputs.insert(inputs.begin(), {residual_, skip});
+  Node(at + "/SkipLayerNorm",
+       rms ? "SkipSimplifiedLayerNormalization" : "SkipLayerNormalization",
+       kMicrosoft, std::move(inputs), outputs, {{"epsilon", spec_.epsilon}});
   residual_ = outputs.back();
   return outputs[0];
 }
@@ -146,13 +170,14 @@ std::vector<SourceRows> GraphMaker::Qkv(size_t layer, const char* part) {
 
 std::vector<SourceRows> GraphMaker::GateOrUp(size_t layer, bool up,
                                              const char* part) {
-  const std::string at = Hf(layer, "mlp.");
+  const TensorNames& names = spec_.names;
+  const std::string at = Hf(layer, std::string(names.mlp) + ".");
   if (spec_.fused_gate_up) {
     return {{at + "gate_up_proj." + part, 2 * spec_.ffn, up ? spec_.ffn : 0,
              spec_.ffn}};
   }
-  return {
-      {at + (up ? "up_proj." : "gate_proj.") + part, spec_.ffn, 0, spec_.ffn}};
+  return {{at + std::string(up ? names.up : names.gate) + "." + part, spec_.ffn,
+           0, spec_.ffn}};
 }
 
 // Norm of q or k [B, T, size]: of each head, or of all of it.
@@ -162,7 +187,10 @@ std::string GraphMaker::HeadNorm(size_t layer, const char* name,
   const bool whole = spec_.qk_norm == QkNorm::kWhole;
   const std::string weight =
       NormWeight(Hf(layer, "attn.") + name + ".layernorm.weight",
-                 Hf(layer, "self_attn.") + name + ".weight",
+                 Hf(layer, "self_attn.") +
+                     std::string(name[0] == 'q' ? spec_.names.q_norm
+                                                : spec_.names.k_norm) +
+                     ".weight",
                  whole ? size : spec_.head_size);
   const Attributes attributes = {{"epsilon", spec_.epsilon},
                                  {"axis", int64_t{-1}},
@@ -188,10 +216,13 @@ std::string GraphMaker::GroupQuery(size_t layer, std::vector<std::string> qkv) {
   for (const std::string& input :
        {"past_key_values." + i + ".key", "past_key_values." + i + ".value",
         seqlens_, total_, rope ? "cos_cache" + suffix : "",
-        rope ? "sin_cache" + suffix : "", std::string(), std::string(),
-        std::string()}) {
+        rope ? "sin_cache" + suffix : "", std::string(), std::string()}) {
     inputs.push_back(input);
   }
+  const SourceRows sinks{Hf(layer, "self_attn.sinks"), spec_.heads, 0,
+                         spec_.heads};
+  inputs.push_back(
+      spec_.sinks ? Vector(Hf(layer, "attn.sinks"), {sinks}, spec_.heads) : "");
   Attributes attributes = {
       {"num_heads", spec_.heads},
       {"kv_num_heads", spec_.kv_heads},
@@ -221,6 +252,10 @@ std::string GraphMaker::Attention(size_t layer, const std::string& x) {
   if (spec_.qkv_bias) {
     packed = Bias(at + "Add", weight + "Add", packed, Qkv(layer, "bias"), all);
   }
+  if (spec_.clip_qkv > 0) {
+    packed = Node(at + "Clip", "Clip",
+                  {packed, Float(-spec_.clip_qkv), Float(spec_.clip_qkv)});
+  }
   std::string attended;
   if (spec_.qk_norm == QkNorm::kNone) {
     attended = GroupQuery(layer, {packed, "", ""});
@@ -233,16 +268,16 @@ std::string GraphMaker::Attention(size_t layer, const std::string& x) {
     attended =
         GroupQuery(layer, {std::move(q_out), std::move(k_out), split + "2"});
   }
-  const SourceRows o{Hf(layer, "self_attn.o_proj.weight"), spec_.hidden, 0,
-                     spec_.hidden};
+  const std::string o_name =
+      Hf(layer, "self_attn.") + std::string(spec_.names.o);
+  const SourceRows o{o_name + ".weight", spec_.hidden, 0, spec_.hidden};
   std::string out =
       MatMul(At(layer, "attn/o_proj/MatMul"), Hf(layer, "attn.o_proj.MatMul"),
              attended, {o}, spec_.hidden, q);
   if (spec_.o_bias) {
-    out = Bias(
-        At(layer, "attn/o_proj/Add"), Hf(layer, "attn.o_proj.Add"), out,
-        {{Hf(layer, "self_attn.o_proj.bias"), spec_.hidden, 0, spec_.hidden}},
-        spec_.hidden);
+    out =
+        Bias(At(layer, "attn/o_proj/Add"), Hf(layer, "attn.o_proj.Add"), out,
+             {{o_name + ".bias", spec_.hidden, 0, spec_.hidden}}, spec_.hidden);
   }
   return out;
 }
@@ -260,11 +295,22 @@ std::string GraphMaker::Act(const std::string& base, const std::string& gate) {
     case Activation::kGeluTanh:
       return Node(base + "/act_fn/FastGelu", "Gelu", {gate},
                   {{"approximate", std::string("tanh")}});
+    case Activation::kRelu:
+      return Node(base + "/act_fn/Relu", "Relu", {gate});
+    case Activation::kRelu2: {
+      const std::string relu = Node(base + "/act_fn/Relu", "Relu", {gate});
+      const int32_t two = 2;
+      return Node(
+          base + "/square/Relu2/pow", "Pow",
+          {relu, Constant("INT32", "[2]", DType::kI32, {1},
+                          std::string(reinterpret_cast<const char*>(&two),
+                                      sizeof two))});
+    }
   }
   return gate;
 }
 
-// down(act(gate(x)) * up(x))
+// down(act(gate(x)) * up(x)), or down(act(up(x)))
 std::string GraphMaker::Mlp(size_t layer, const std::string& x) {
   const std::string base = At(layer, "mlp");
   const auto project = [&](const std::string& name, const std::string& in,
@@ -278,20 +324,29 @@ std::string GraphMaker::Mlp(size_t layer, const std::string& x) {
     }
     return out;
   };
-  const std::string gate = project(
-      "gate_proj", x,
-      [&](const char* part) { return GateOrUp(layer, false, part); }, spec_.ffn,
-      spec_.hidden);
+  // The builder's names are those of Llama, but for Phi's.
+  const TensorNames& names = spec_.names;
+  const bool fc = names.up == "fc1";
+  std::string product;
+  if (spec_.gated) {
+    product = project(
+        "gate_proj", x,
+        [&](const char* part) { return GateOrUp(layer, false, part); },
+        spec_.ffn, spec_.hidden);
+  }
   const std::string up = project(
-      "up_proj", x,
+      fc ? "fc1" : "up_proj", x,
       [&](const char* part) { return GateOrUp(layer, true, part); }, spec_.ffn,
       spec_.hidden);
-  const std::string product = Node(base + "/Mul", "Mul", {Act(base, gate), up});
+  product = spec_.gated ? Node(base + "/Mul", "Mul", {Act(base, product), up})
+                        : Act(base, up);
   return project(
-      "down_proj", product,
+      fc ? "fc2" : "down_proj", product,
       [&](const char* part) {
-        return std::vector<SourceRows>{{Hf(layer, "mlp.down_proj.") + part,
-                                        spec_.hidden, 0, spec_.hidden}};
+        return std::vector<SourceRows>{
+            {Hf(layer, std::string(names.mlp) + "." + std::string(names.down) +
+                           "." + part),
+             spec_.hidden, 0, spec_.hidden}};
       },
       spec_.hidden, spec_.ffn);
 }

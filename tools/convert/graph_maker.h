@@ -5,6 +5,7 @@
 #define SLM_TOOLS_CONVERT_GRAPH_MAKER_H_
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -62,6 +63,9 @@ class GraphMaker {
     return Vector(name, {{source, n, 0, n}}, n,
                   spec_.norm_plus_one ? 1.0f : 0.0f);
   }
+  std::vector<std::string> NormInputs(const std::string& base,
+                                      const std::string& name,
+                                      const std::string& source);
 
   void AddInputs();
   void AddMask();
@@ -87,7 +91,8 @@ class GraphMaker {
   std::string SharedEmbedding(const WeightFormat& head);
   std::string MatMul(const std::string& name, const std::string& weight,
                      const std::string& x, std::vector<SourceRows> sources,
-                     int64_t n, int64_t k, const std::string& output = "");
+                     int64_t n, int64_t k, const std::string& output = "",
+                     bool quantize = true);
   std::string Bias(const std::string& name, const std::string& weight,
                    const std::string& x, std::vector<SourceRows> sources,
                    int64_t n);
@@ -101,6 +106,18 @@ class GraphMaker {
   std::string Attention(size_t layer, const std::string& x);
   std::string GroupQuery(size_t layer, std::vector<std::string> qkv);
   std::string Mlp(size_t layer, const std::string& x);
+  std::string Moe(size_t layer, const std::string& x);
+  std::string Experts(size_t layer, const char* part, int64_t n, int64_t k,
+                      std::vector<std::string>* inputs);
+  std::optional<QuantizeOptions> ExpertsFormat();
+  std::string ShortConv(size_t layer, const std::string& x);
+  std::string AttentionOrConv(size_t layer, const std::string& x) {
+    return spec_.layers[layer].convolution ? ShortConv(layer, x)
+                                           : Attention(layer, x);
+  }
+  std::string MlpOrMoe(size_t layer, const std::string& x) {
+    return spec_.layers[layer].experts ? Moe(layer, x) : Mlp(layer, x);
+  }
   std::string Act(const std::string& base, const std::string& gate);
   std::string Scaled(const std::string& name, const std::string& x,
                      double factor);
@@ -132,6 +149,7 @@ class GraphMaker {
   DecoderGraph out_;
   std::set<std::string> constants_;
   std::vector<bool> applied_ = std::vector<bool>(options_.rules.size());
+  std::optional<QuantizeOptions> experts_;  // none: floats
   std::string seqlens_, total_, total_int64_;
   // The sum of embedding and sublayers up to here, and the output of the last
   // sublayer, which the next norm adds to it.

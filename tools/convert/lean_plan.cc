@@ -180,7 +180,12 @@ constexpr OpDef kGather = {"slm",
 
 bool IsStreamed(const Weight& weight) {
   return weight.kind == WeightKind::kMatrix ||
-         weight.kind == WeightKind::kTable;
+         (weight.kind == WeightKind::kTable && weight.experts == 0);
+}
+
+bool IsWritten(const Weight& weight) {
+  return weight.kind == WeightKind::kVector ||
+         weight.kind == WeightKind::kTaps || weight.experts > 0;
 }
 
 // Matrices share one hole at the start of the file, everything else follows.
@@ -211,7 +216,7 @@ Status WriteSmall(const Source& source, const std::vector<Weight>& weights,
     const Weight& weight = weights[i];
     if (IsStreamed(weight)) continue;
     int64_t rows = weight.n;
-    if (weight.kind == WeightKind::kVector) {
+    if (IsWritten(weight)) {
       values.resize(static_cast<size_t>(weight.n * weight.k));
       SLM_RETURN_IF_ERROR(panel->Read(weight, 0, rows, values.data()));
     } else if (weight.kind == WeightKind::kRopeCos ||
@@ -233,11 +238,11 @@ Status WriteGraph(const Source& source, DecoderGraph decoder,
                   Panel* panel) {
   uint64_t written = 0;
   for (const Weight& weight : decoder.weights) {
-    if (weight.kind != WeightKind::kVector) continue;
-    written += static_cast<uint64_t>(weight.n) * sizeof(float);
+    if (!IsWritten(weight)) continue;
+    written += static_cast<uint64_t>(weight.n * weight.k) * sizeof(float);
   }
   if (written > kMostWritten) {
-    return Invalid("its vectors take %llu MB",
+    return Invalid("its vectors and experts take %llu MB",
                    static_cast<unsigned long long>(written >> 20));
   }
   const DataLayout layout = LayOutHole(decoder.weights, options);

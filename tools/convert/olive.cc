@@ -108,6 +108,7 @@ Result<Options> ParseAutoOpt(std::span<const std::string> args) {
 
 Result<Options> ParseBuilder(std::span<const std::string> args) {
   Options o;
+  o.graph.expert_block_size = 32;
   bool precision = false;
   SLM_ASSIGN_OR_RETURN(const auto arguments,
                        SplitArguments(kBuilder, args, &o.notes));
@@ -224,6 +225,7 @@ Status ReadQuantizationConfig(const JsonValue& object, Options* o) {
 }
 
 Status ReadModelBuilder(const JsonValue& pass, Options* o) {
+  o->graph.expert_block_size = 32;
   const JsonValue& config = ConfigOf(pass);
   const JsonValue* precision = FindField(config, "precision");
   if (!precision || !precision->IsString()) {

@@ -99,6 +99,35 @@ Status SetOpTypes(const std::string& key, const std::string& value,
                key.c_str(), Printable(value).c_str());
 }
 
+// The builder's options of experts. Its block size is 32 whatever that of the
+// other weights is, 0 and less a whole row.
+Status SetExpertOption(const std::string& key, const std::string& value,
+                       GraphOptions* graph) {
+  if (key == "use_8bits_moe") {
+    SLM_ASSIGN_OR_RETURN(const bool eight, BooleanOf(key, value));
+    graph->expert_bits = eight ? 8 : 4;
+    return OkStatus();
+  }
+  if (!graph->quantized() && key == "moe_quant_type") {
+    return Usage("moe_quant_type means nothing with precision %s",
+                 PrecisionName(graph->precision));
+  }
+  if (key == "moe_quant_type") {
+    graph->expert_bits = value == "int8" ? 8 : 4;
+    if (value == "int4" || value == "int8") return OkStatus();
+    return Usage("moe_quant_type = \"%s\" is not supported: int4, int8",
+                 Printable(value).c_str());
+  }
+  SLM_ASSIGN_OR_RETURN(const int64_t size, NumberOf(key, value));
+  for (const int64_t known : {0, 16, 32, 64, 128, 256}) {
+    if (size > known || (known > 0 && size < known)) continue;
+    graph->expert_block_size = static_cast<size_t>(known);
+    return OkStatus();
+  }
+  return Usage("qmoe_block_size = %s, supported: 0, 16, 32, 64, 128, 256",
+               value.c_str());
+}
+
 }  // namespace
 
 std::string Lower(std::string_view text) {
@@ -235,6 +264,10 @@ Status SetBuilderOption(const std::string& given, const std::string& value,
   if (key == "adapter_path") {
     o->adapters.push_back({value, 1});
     return OkStatus();
+  }
+  if (key == "moe_quant_type" || key == "use_8bits_moe" ||
+      key == "qmoe_block_size") {
+    return SetExpertOption(key, value, graph);
   }
   if (key == "hf_token" || key == "hf_remote") return OkStatus();
   // Whatever is off by default may be said to be off.

@@ -21,7 +21,7 @@ struct OnnxRequest {
   // Without it weights that have the bits that are asked for keep their blocks
   // and zero points.
   bool grid_given = false;
-  bool requantize = false;  // even weights in the format that is asked for
+  bool requantize = false;      // even weights in the format that is asked for
   bool accuracy_given = false;  // for products that are there already
   // Nothing but the accuracy level is asked for: a graph that has MatMulNBits
   // keeps its weights.

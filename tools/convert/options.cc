@@ -50,6 +50,9 @@ constexpr Flag kFlags[] = {
     {"exclude", "NODE", "float for nodes of that name"},
     {"qdq", "", "DequantizeLinear and MatMul instead of MatMulNBits"},
     {"adapter", "DIR[:SCALE]", "a PEFT LoRA to merge; may come several times"},
+    {"expert-bits", "4|8", "of a mixture of experts (as the other weights)"},
+    {"expert-block-size", "row|16|32|64|128|256",
+     "likewise; row: all of a row"},
     {"no-shared-embeddings", "", "tied models: a float32 embedding of its own"},
     {"requantize", "", "quantise again what the source has quantised"},
     {"name", "NAME", "of the model (the output folder's)"},
@@ -109,7 +112,7 @@ then --override, --lm-head and --embedding, --mixed.
 -p takes names of llama.cpp as well: Q8_0, Q4_0, Q4_1, Q4_K_S, Q4_K_M, F16, F32.
 A source of GPTQ, AWQ, Olive or compressed-tensors keeps its codes, scales and
 blocks exactly; another -p or --requantize quantises it again.
-Not supported yet: GGUF sources, mixture of experts.
+Not supported yet: GGUF sources.
 --imatrix runs the model on 8192 tokens: about the time of two prompts of that
 length, a float copy of the model (float16, 2 bytes a weight; float32 where the
 source is) in the output folder's temporary one, and its memory while it runs.
@@ -262,7 +265,7 @@ Status CheckQuantizeFlags(const Reader& in, const GraphOptions& graph) {
   for (const char* name :
        {"block-size", "symmetric", "asymmetric", "algorithm", "accuracy-level",
         "requantize", "lm-head", "embedding", "mixed", "override", "exclude",
-        "qdq", "imatrix", "target-bpw"}) {
+        "qdq", "imatrix", "target-bpw", "expert-bits", "expert-block-size"}) {
     if (in.Has(name)) {
       return Usage("--%s means nothing with --precision %s", name,
                    PrecisionName(graph.precision));
@@ -321,6 +324,16 @@ void ReadGraph(Reader* in, GraphOptions* graph) {
   static constexpr std::pair<const char*, size_t> kBlocks[] = {
       {"16", 16}, {"32", 32}, {"64", 64}, {"128", 128}, {"256", 256}};
   in->Get("block-size", kBlocks, &graph->quantize.block_size);
+  static constexpr std::pair<const char*, int> kBits[] = {{"4", 4}, {"8", 8}};
+  in->Get("expert-bits", kBits, &graph->expert_bits);
+  static constexpr std::pair<const char*, size_t> kExpertBlocks[] = {
+      {"row", 0}, {"16", 16},   {"32", 32},
+      {"64", 64}, {"128", 128}, {"256", 256}};
+  if (in->Has("expert-block-size")) {
+    size_t block = 0;
+    in->Get("expert-block-size", kExpertBlocks, &block);
+    graph->expert_block_size = block;
+  }
   size_t level = static_cast<size_t>(graph->accuracy_level);
   in->Get("accuracy-level", 0, 4, &level);
   graph->accuracy_level = static_cast<int64_t>(level);

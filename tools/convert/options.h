@@ -34,14 +34,14 @@ struct Options {
     bool precision = false, block_size = false, symmetry = false;
     bool accuracy = false;
   } given;
-  double target_bpw = 0;           // of --mixed auto; 0: not asked for
-  bool requantize = false;         // do not keep a source's own codes
+  double target_bpw = 0;    // of --mixed auto; 0: not asked for
+  bool requantize = false;  // do not keep a source's own codes
   CalibrationOptions calibration;
   std::string name;                // of the model; empty: the output folder's
   size_t threads = 0;              // 0: all cores
   std::vector<std::string> notes;  // on flags that were accepted for nothing
-  // An ONNX source is packed anew, whatever its weights are (Olive's passes that
-  // quantise nothing).
+  // An ONNX source is packed anew, whatever its weights are (Olive's passes
+  // that quantise nothing).
   bool keeps_weights = false;
   bool force = false;
   bool dry_run = false;

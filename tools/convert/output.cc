@@ -59,16 +59,26 @@ void AddDecoder(const DecoderSpec& spec, JsonText* json) {
   json->String("attention_mask", "attention_mask");
   json->String("past_key_names", "past_key_values.%d.key");
   json->String("past_value_names", "past_key_values.%d.value");
+  if (spec.conv_taps > 0) json->String("past_conv_names", "past.%d.conv");
   json->EndObject();
   json->BeginObject("outputs");
   json->String("logits", "logits");
   json->String("present_key_names", "present.%d.key");
   json->String("present_value_names", "present.%d.value");
+  if (spec.conv_taps > 0) json->String("present_conv_names", "present.%d.conv");
   json->EndObject();
   json->Int("num_attention_heads", spec.heads);
   json->Int("num_hidden_layers", static_cast<int64_t>(spec.layers.size()));
   json->Int("num_key_value_heads", spec.kv_heads);
   AddSlidingWindow(spec, json);
+  if (spec.conv_taps > 0) {
+    json->BeginArray("layer_types");
+    for (const LayerSpec& layer : spec.layers) {
+      json->String(layer.convolution ? "conv" : "full_attention");
+    }
+    json->EndArray();
+    json->Int("conv_cache_size", spec.conv_taps - 1);
+  }
   json->EndObject();
 }
 

@@ -256,6 +256,11 @@ Result<std::optional<PackConfig>> ReadPackConfig(const JsonValue& root) {
   if (!object->IsObject()) {
     return WrongField("quantization_config", object, "object");
   }
+  // Of gpt-oss: its experts' tensors say so themselves (experts.h).
+  const JsonValue* method = FindField(*object, "quant_method");
+  if (method && method->IsString() && method->String() == "mxfp4") {
+    return std::optional<PackConfig>();
+  }
   PackConfig config;
   const Status read = ReadMethod(*object, "", &config);
   if (!read.ok()) return read.In("quantization_config");

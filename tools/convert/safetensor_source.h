@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Tensors of safetensors files as they stand there.
+// Tensors of safetensors files as they stand there, but those that are no
+// matrices: taps of convolutions and gpt-oss's experts become some.
 #ifndef SLM_TOOLS_CONVERT_SAFETENSOR_SOURCE_H_
 #define SLM_TOOLS_CONVERT_SAFETENSOR_SOURCE_H_
 
 #include "loader/safetensors.h"
+#include "tools/convert/experts.h"
 #include "tools/convert/tensors.h"
 
 namespace slm::convert {
@@ -23,6 +25,7 @@ class SafeTensorSource : public TensorSource {
 
  private:
   SafeTensors file_;
+  ExpertViews experts_;
 };
 
 }  // namespace slm::convert

@@ -28,6 +28,16 @@ void WeightReader::Begin(const Weight& weight) {
 void WeightReader::ForEachPiece(const Weight& weight, int64_t first,
                                 int64_t rows, const Piece& body) {
   int64_t done = 0, begin = 0;
+  if (weight.in_turn) {
+    const int64_t pair = 2 * weight.sources[0].count;
+    for (; done < rows; ++done) {
+      const int64_t row = first + done;
+      const SourceRows& source =
+          weight.sources[static_cast<size_t>(row / pair * 2 + row % 2)];
+      body(source, source.first + row % pair / 2, 1, done);
+    }
+    return;
+  }
   for (const SourceRows& source : weight.sources) {
     const int64_t at = first + done - begin;  // in the rows of this source
     if (at < source.count && done < rows) {
@@ -73,6 +83,10 @@ Status WeightReader::Read(const Weight& weight, int64_t first, int64_t rows,
                           float* out) {
   std::atomic<int64_t> bad{-1};
   const auto k = static_cast<size_t>(weight.k);
+  if (weight.sources.empty()) {
+    std::fill_n(out, static_cast<size_t>(rows) * k, weight.add);
+    return OkStatus();
+  }
   ForEachPieceParallel(
       weight, first, rows,
       [&](const SourceRows& source, int64_t at, int64_t count, int64_t done) {
@@ -117,6 +131,20 @@ Status WeightReader::ReadKept(const Weight& weight, int64_t first, int64_t rows,
 
 void WeightReader::Release(const Weight& weight, int64_t first,
                            int64_t rows) const {
+  if (weight.in_turn) {  // by ranges, not row by row
+    const int64_t pair = 2 * weight.sources[0].count;
+    for (int64_t done = 0; done < rows;) {
+      const int64_t at = (first + done) % pair;
+      const int64_t count = std::min(rows - done, pair - at);
+      for (int64_t s : {0, 1}) {
+        const SourceRows& source =
+            weight.sources[static_cast<size_t>((first + done) / pair * 2 + s)];
+        source_.Release(source.tensor, source.first + at / 2, count / 2);
+      }
+      done += count;
+    }
+    return;
+  }
   ForEachPiece(weight, first, rows,
                [&](const SourceRows& source, int64_t at, int64_t count,
                    int64_t) { source_.Release(source.tensor, at, count); });

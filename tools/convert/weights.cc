@@ -11,6 +11,7 @@
 
 #include "ops/kernels/convert.h"
 #include "runtime/core/shape.h"
+#include "tools/convert/experts.h"
 #include "tools/convert/weight_reader.h"
 
 namespace slm::convert {
@@ -45,6 +46,8 @@ class Writer {
     switch (weight.kind) {
       case WeightKind::kVector:
       case WeightKind::kTable:
+      case WeightKind::kTaps:
+      case WeightKind::kExperts:
         SLM_RETURN_IF_ERROR(WriteRows(weight, parts[0].offset));
         break;
       case WeightKind::kMatrix:
@@ -52,6 +55,7 @@ class Writer {
         break;
       case WeightKind::kQuantized:
       case WeightKind::kQuantizedTable:
+      case WeightKind::kQuantizedExperts:
         SLM_RETURN_IF_ERROR(WriteQuantized(weight, parts));
         break;
       case WeightKind::kQuantizedTurned:
@@ -158,9 +162,13 @@ class Writer {
       panel_.resize(count * k);
       SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
       const std::vector<float> importance = Importance(weight);
-      QuantizeRows(q, panel_.data(), count, k,
-                   importance.empty() ? nullptr : importance.data(), threads_,
-                   out);
+      const float* weighed = importance.empty() ? nullptr : importance.data();
+      if (weight.kind == WeightKind::kQuantizedExperts) {
+        QuantizeExperts(q, weight.whole_rows, panel_.data(), count, k, threads_,
+                        out);
+      } else {
+        QuantizeRows(q, panel_.data(), count, k, weighed, threads_, out);
+      }
     }
     reader_.Release(weight, r, rows);
     return OkStatus();
@@ -308,15 +316,37 @@ class Writer {
   std::vector<uint8_t> codes_, zeros_;
 };
 
+OnnxInitializer PartOf(std::string name, DType dtype,
+                       std::vector<int64_t> dims) {
+  size_t count = 1;
+  for (const int64_t dim : dims) count *= static_cast<size_t>(dim);
+  const uint64_t bytes = BytesFor(dtype, count);
+  return OnnxInitializer{std::move(name), dtype, std::move(dims), 0, bytes};
+}
+
+std::vector<OnnxInitializer> ExpertParts(const Weight& weight) {
+  const QuantizeOptions& q = weight.quantize;
+  const auto k = static_cast<size_t>(weight.k);
+  const int64_t rows = weight.n / weight.experts;
+  const std::string& name = weight.name;
+  std::vector<int64_t> scales = {weight.experts, rows,
+                                 static_cast<int64_t>(q.Blocks(k))};
+  if (weight.whole_rows) scales.pop_back();
+  std::vector<OnnxInitializer> parts = {
+      PartOf(name + ".qweight", DType::kU8,
+             {weight.experts, rows, static_cast<int64_t>(q.CodeRowBytes(k))}),
+      PartOf(name + ".scales", DType::kF32, std::move(scales))};
+  if (!q.symmetric) {
+    parts.push_back(PartOf(
+        name + ".zero_points", DType::kU8,
+        {weight.experts, rows, static_cast<int64_t>(q.ZeroPointRowBytes(k))}));
+  }
+  return parts;
+}
+
 std::vector<OnnxInitializer> PartsOf(const Weight& weight, DType graph) {
   const DType io = FloatsOf(weight, graph);
-  const auto part = [](std::string name, DType dtype,
-                       std::vector<int64_t> dims) {
-    size_t count = 1;
-    for (const int64_t dim : dims) count *= static_cast<size_t>(dim);
-    const uint64_t bytes = BytesFor(dtype, count);
-    return OnnxInitializer{std::move(name), dtype, std::move(dims), 0, bytes};
-  };
+  const auto& part = PartOf;
   const QuantizeOptions& q = weight.quantize;
   const auto k = static_cast<size_t>(weight.k);
   switch (weight.kind) {
@@ -328,6 +358,13 @@ std::vector<OnnxInitializer> PartsOf(const Weight& weight, DType graph) {
       return {part(weight.name, io, {weight.n, weight.k})};
     case WeightKind::kMatrix:
       return {part(weight.name, io, {weight.k, weight.n})};
+    case WeightKind::kTaps:
+      return {part(weight.name, io, {weight.n, 1, weight.k})};
+    case WeightKind::kExperts:
+      return {part(weight.name + ".weight", io,
+                   {weight.experts, weight.n / weight.experts, weight.k})};
+    case WeightKind::kQuantizedExperts:
+      return ExpertParts(weight);
     case WeightKind::kQuantized:
     case WeightKind::kQuantizedTable:
     case WeightKind::kQuantizedTurned:
