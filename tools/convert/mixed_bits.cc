@@ -29,6 +29,7 @@ namespace {
 constexpr uint64_t kProducts = uint64_t{100'000'000'000};
 constexpr uint64_t kFewestTokens = 64, kMostTokens = 256;
 constexpr uint64_t kMostLogits = uint64_t{32} << 20;
+constexpr size_t kSampled = 1024;  // tokens, of which the first are used
 
 GraphOptions WithBits(const Options& options, int bits) {
   GraphOptions graph = options.graph;
@@ -175,24 +176,49 @@ double Divergence(std::span<const float> p, std::span<const float> q) {
   return sum;
 }
 
-// Runs the documents and sees the logits of each token.
-template <typename Row>
-Status RunDocuments(const Plan& plan, const slm::DecoderSpec& decoder,
-                    const Documents& documents, ThreadPool& threads,
-                    const Row& see) {
-  Session session(plan, decoder, threads, SessionOptions());
-  size_t row = 0;
+// Runs all documents at once: the weights are read once, and the session has
+// the logits of every token.
+Status RunDocuments(const Documents& documents, Session* session) {
+  std::vector<Session::Item> items;
   for (const std::vector<int32_t>& document : documents) {
-    const SequenceId sequence = session.NewSequence();
-    const Session::Item item{sequence, document, LogitsFor::kAll,
-                             document.size()};
-    SLM_RETURN_IF_ERROR(session.Run({&item, 1}));
-    for (size_t r = 0; r < session.logit_rows(); ++r) {
-      see(row++, session.Logits(r));
-    }
-    session.Drop(sequence);
+    items.push_back(
+        {session->NewSequence(), document, LogitsFor::kAll, document.size()});
   }
-  return OkStatus();
+  return session->Run(items);
+}
+
+// sum KL(base, session) over the rows, which are shared out to the threads and
+// added in their order.
+double SumOfRows(std::span<const float> base, const Session& session,
+                 ThreadPool& threads) {
+  std::vector<double> of_row(session.logit_rows());
+  ParallelFor(threads, of_row.size(), 1, [&](size_t begin, size_t end, size_t) {
+    for (size_t r = begin; r < end; ++r) {
+      const std::span<const float> row = session.Logits(r);
+      of_row[r] = Divergence(base.subspan(r * row.size(), row.size()), row);
+    }
+  });
+  double sum = 0;
+  for (const double v : of_row) sum += v;
+  return sum;
+}
+
+// The first `count` tokens of longer documents than the sampler makes of so
+// few: it grows 32 at a time.
+Result<Documents> Sample(const Model& model, int32_t first, size_t count,
+                         ThreadPool& threads,
+                         const CalibrationProgress& progress) {
+  SLM_ASSIGN_OR_RETURN(Documents documents,
+                       SampleDocuments(model, first, std::max(count, kSampled),
+                                       threads, progress));
+  size_t left = count, used = 0;
+  while (left > 0 && used < documents.size()) {
+    std::vector<int32_t>& document = documents[used++];
+    document.resize(std::min(document.size(), left));
+    left -= document.size();
+  }
+  documents.resize(used);
+  return documents;
 }
 
 Result<std::unique_ptr<Plan>> PlanOf(const std::string& file,
@@ -219,16 +245,19 @@ Status Measure(const Source& source, const Laboratory& laboratory,
   const slm::DecoderSpec& decoder = model->decoder();
   const int64_t first =
       source.config.bos_token_id.value_or(source.config.eos_token_ids[0]);
-  SLM_ASSIGN_OR_RETURN(const Documents documents,
-                       SampleDocuments(*model, static_cast<int32_t>(first),
-                                       TokenCount(weights, decoder.vocab_size),
-                                       threads, progress));
+  SLM_ASSIGN_OR_RETURN(
+      const Documents documents,
+      Sample(*model, static_cast<int32_t>(first),
+             TokenCount(weights, decoder.vocab_size), threads, progress));
   std::vector<float> base;
-  SLM_RETURN_IF_ERROR(RunDocuments(model->plan(), decoder, documents, threads,
-                                   [&](size_t, std::span<const float> row) {
-                                     base.insert(base.end(), row.begin(),
-                                                 row.end());
-                                   }));
+  {
+    Session session(model->plan(), decoder, threads, SessionOptions());
+    SLM_RETURN_IF_ERROR(RunDocuments(documents, &session));
+    for (size_t r = 0; r < session.logit_rows(); ++r) {
+      const auto row = session.Logits(r);
+      base.insert(base.end(), row.begin(), row.end());
+    }
+  }
   const double rows = static_cast<double>(base.size() / decoder.vocab_size);
   for (size_t i = 0; i < units->size(); ++i) {
     SLM_RETURN_IF_ERROR(progress("measuring matrices", i, units->size()));
@@ -236,14 +265,9 @@ Status Measure(const Source& source, const Laboratory& laboratory,
     SLM_RETURN_IF_ERROR(laboratory.WriteModel(unit.node, "unit.onnx"));
     SLM_ASSIGN_OR_RETURN(const auto plan,
                          PlanOf(folder + "/unit.onnx", decoder.names));
-    double sum = 0;
-    SLM_RETURN_IF_ERROR(RunDocuments(
-        *plan, decoder, documents, threads,
-        [&](size_t row, std::span<const float> logits) {
-          sum += Divergence(
-              std::span(base).subspan(row * logits.size(), logits.size()),
-              logits);
-        }));
+    Session session(*plan, decoder, threads, SessionOptions());
+    SLM_RETURN_IF_ERROR(RunDocuments(documents, &session));
+    const double sum = SumOfRows(base, session, threads);
     unit.kl = std::isfinite(sum) ? std::max(0.0, sum / rows) : HUGE_VAL;
   }
   return OkStatus();
