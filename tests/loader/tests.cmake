@@ -8,3 +8,6 @@ slm_test(loader_onnx_test
 slm_test(safetensors_test
   SOURCES loader/safetensors_test.cc
   LINKS slm_safetensors)
+slm_test(gguf_test
+  SOURCES loader/gguf_test.cc
+  LINKS slm_gguf)

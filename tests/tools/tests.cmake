@@ -24,6 +24,10 @@ add_test(NAME convert_references_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_references_test.py
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
           ${CMAKE_CURRENT_SOURCE_DIR}/data)
+add_test(NAME convert_gguf_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_gguf_test.py
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model ${SLM_SHARED_DIR})
 add_test(NAME convert_real_runtimes_test
   COMMAND ${SLM_TEST_PYTHON}
           ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_real_runtimes_test.py

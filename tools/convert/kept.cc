@@ -33,6 +33,12 @@ Result<QuantGrid> Asked(const std::string& name, const QuantGrid& own,
   return grid;
 }
 
+bool FitsFlags(const QuantGrid& own, const Options& options) {
+  const QuantizeOptions& q = options.graph.quantize;
+  return !(options.given.block_size && q.block_size > own.block_size) &&
+         !(options.given.symmetry && q.symmetric && !own.symmetric);
+}
+
 // "1 quantised tensor is", "2 quantised tensors are".
 std::string Tensors(size_t count, const char* one, const char* more) {
   return Format("%zu quantised tensor%s ", count, count == 1 ? "" : "s") +
@@ -45,8 +51,8 @@ void FollowSource(const TensorSource& source, Options* options) {
   if (options->given.precision) return;
   int bits = 0;
   for (const auto& [name, tensor] : source.tensors()) {
-    if (!tensor.grid) continue;
-    bits = bits == 0 ? tensor.grid->bits : std::min(bits, tensor.grid->bits);
+    const int own = tensor.grid ? tensor.grid->bits : tensor.bits;
+    if (own > 0) bits = bits == 0 ? own : std::min(bits, own);
   }
   if (bits != 8) return;
   options->graph.precision = Precision::kInt8;
@@ -59,7 +65,8 @@ Result<KeptGrids> ChooseKept(const TensorSource& source,
   KeptGrids kept;
   const bool quantized = options.graph.quantized();
   const int bits = options.graph.quantize.bits;
-  size_t all = 0, merged = 0, off_grid = 0, wider = 0, requantized = 0;
+  size_t all = 0, merged = 0, off_grid = 0, wider = 0, unfit = 0;
+  size_t requantized = 0;
   for (const auto& [name, tensor] : source.tensors()) {
     if (!tensor.quantized && !tensor.grid) continue;
     ++all;
@@ -72,6 +79,8 @@ Result<KeptGrids> ChooseKept(const TensorSource& source,
       ++off_grid;
     } else if (tensor.grid->bits > bits && options.given.precision) {
       ++wider;
+    } else if (source.mixed_types() && !FitsFlags(*tensor.grid, options)) {
+      ++unfit;
     } else {
       SLM_ASSIGN_OR_RETURN(const QuantGrid grid,
                            Asked(name, *tensor.grid, options));
@@ -92,8 +101,12 @@ Result<KeptGrids> ChooseKept(const TensorSource& source,
   again(requantized, " quantised again (--requantize)");
   again(merged, " quantised again: an adapter is merged");
   again(wider, " quantised again: more bits than asked for");
+  again(unfit, " quantised again: blocks smaller than asked for");
   again(off_grid,
-        " quantised again: groups that are no blocks of 16 columns or more");
+        source.mixed_types()
+            ? " quantised again: values on no grid of MatMulNBits"
+            : " quantised again: groups that are no blocks of 16 columns or "
+              "more");
   return kept;
 }
 

@@ -73,8 +73,8 @@ bool IsList(std::string_view name) {
 cxxopts::Options MakeParser() {
   cxxopts::Options parser(
       "slm-convert",
-      "A Hugging Face folder (safetensors) into a model folder for Foundry "
-      "Local,\nONNX Runtime GenAI and slm.");
+      "A Hugging Face folder (safetensors) or a GGUF file into a model folder "
+      "for\nFoundry Local, ONNX Runtime GenAI and slm.");
   auto add = parser.add_options();
   for (const Flag& flag : kFlags) {
     if (flag.value[0] == '\0') {
@@ -103,6 +103,7 @@ zero points) are those of its neural_compressor.
   slm-convert Qwen3-0.6B models/qwen3-0.6b-int4
   slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
   slm-convert my-llama out --algorithm default --force
+  slm-convert Qwen3-0.6B-Q8_0.gguf out
 --mixed last: the head in int8; down: every down_proj, too; layers: q, k, v and
 down_proj of the first and last eighth of the layers and of every third between;
 auto: what hurts most in 4 bits for its bytes, measured, up to --target-bpw.
@@ -110,9 +111,8 @@ Nodes have the builder's names (/model/layers.0/mlp/down_proj/MatMul), NODE may
 have * and ?. --override and --exclude may come several times; --exclude wins,
 then --override, --lm-head and --embedding, --mixed.
 -p takes names of llama.cpp as well: Q8_0, Q4_0, Q4_1, Q4_K_S, Q4_K_M, F16, F32.
-A source of GPTQ, AWQ, Olive or compressed-tensors keeps its codes, scales and
-blocks exactly; another -p or --requantize quantises it again.
-Not supported yet: GGUF sources.
+A source of GPTQ, AWQ, Olive, compressed-tensors or GGUF keeps its codes, scales
+and blocks exactly; another -p or --requantize quantises it again.
 --imatrix runs the model on 8192 tokens: about the time of two prompts of that
 length, a float copy of the model (float16, 2 bytes a weight; float32 where the
 source is) in the output folder's temporary one, and its memory while it runs.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -116,9 +117,15 @@ Status WriteTokenizerConfig(const Source& source, const std::string& folder) {
   JsonText json(2);
   json.BeginObject();
   bool length_written = false;
-  if (IsFile(path)) {
-    SLM_ASSIGN_OR_RETURN(const JsonDocument document, LoadJsonObject(path));
-    for (const JsonMember& member : document.root().Members()) {
+  std::optional<JsonDocument> document;
+  if (const auto found = source.texts.find("tokenizer_config.json");
+      found != source.texts.end()) {
+    SLM_ASSIGN_OR_RETURN(document, JsonDocument::Parse(found->second));
+  } else if (IsFile(path)) {
+    SLM_ASSIGN_OR_RETURN(document, LoadJsonObject(path));
+  }
+  if (document) {
+    for (const JsonMember& member : document->root().Members()) {
       if (member.key == "chat_template") continue;
       if (member.key == "model_max_length") {
         json.Int(member.key, source.spec.context);
@@ -185,6 +192,9 @@ std::string GenAiConfigText(const Source& source) {
 }
 
 Status WriteTokenizerFiles(const Source& source, const std::string& folder) {
+  for (const auto& [name, text] : source.texts) {
+    SLM_RETURN_IF_ERROR(WriteFileAtomic(folder + "/" + name, text));
+  }
   for (const char* name : kCopied) {
     const std::string from = source.folder + "/" + name;
     if (!IsFile(from)) continue;

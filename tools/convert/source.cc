@@ -8,9 +8,11 @@
 #include <utility>
 
 #include "loader/fields.h"
+#include "loader/gguf.h"
 #include "loader/json_fields.h"
 #include "runtime/core/file.h"
 #include "tools/convert/families.h"
+#include "tools/convert/gguf_source.h"
 #include "tools/convert/onnx_source.h"
 #include "tools/convert/onnx_tensors.h"
 #include "tools/convert/pack_config.h"
@@ -25,8 +27,9 @@ Status CheckFolder(const std::string& folder) {
   if (IsFolder(folder)) return OkStatus();
   if (IsFile(folder)) {
     return Error(ErrorKind::kNotFound,
-                 "cannot open \"%s\": it is a file; pass a folder that holds "
-                 "config.json and model.safetensors",
+                 "cannot open \"%s\": it is a file; pass a .gguf or .onnx "
+                 "file or a folder that holds config.json and "
+                 "model.safetensors",
                  shown.c_str());
   }
   return Error(
@@ -120,12 +123,79 @@ Result<Source> OpenOnnx(const std::string& path,
   return source;
 }
 
+// config.json and, where there is one, generation_config.json.
+Status ReadConfigs(const JsonValue& root, const std::string& config_path,
+                   const JsonValue* generation,
+                   const std::string& generation_path, const LogSink& log,
+                   Source* source) {
+  SLM_ASSIGN_OR_RETURN(
+      source->config,
+      ParseHfConfig(root, config_path, generation, generation_path, log));
+  if (source->config.eos_token_ids.empty()) {
+    return Invalid(
+        "%s: eos_token_id is missing, there and in "
+        "generation_config.json",
+        Printable(config_path, 400).c_str());
+  }
+  const JsonValue* eos = FindField(root, "eos_token_id");
+  if (generation && FindField(*generation, "eos_token_id")) {
+    eos = FindField(*generation, "eos_token_id");
+  }
+  source->eos_is_list = eos != nullptr && eos->IsArray();
+  Result<DecoderSpec> spec = ReadDecoderSpec(root, source->config);
+  if (!spec.ok()) return spec.status().In(Printable(config_path, 400));
+  source->spec = std::move(spec).value();
+  return OkStatus();
+}
+
+Result<Source> OpenGgufSource(const std::string& path,
+                              const std::vector<AdapterRequest>& adapters,
+                              const LogSink& log) {
+  Source source;
+  source.folder = path;
+  SLM_ASSIGN_OR_RETURN(GgufModel model, OpenGguf(path));
+  SLM_ASSIGN_OR_RETURN(const JsonDocument document,
+                       JsonDocument::Parse(model.config));
+  std::optional<JsonDocument> generation;
+  if (!model.generation.empty()) {
+    SLM_ASSIGN_OR_RETURN(generation, JsonDocument::Parse(model.generation));
+  }
+  SLM_RETURN_IF_ERROR(ReadConfigs(document.root(), path,
+                                  generation ? &generation->root() : nullptr,
+                                  path, log, &source));
+  if (model.plus_one) source.spec.norm_plus_one = false;
+  source.spec.notes.insert(source.spec.notes.end(), model.notes.begin(),
+                           model.notes.end());
+  source.weights = std::move(model.tensors);
+  SLM_ASSIGN_OR_RETURN(source.adapters,
+                       AdapterSet::Open(adapters, *source.weights));
+  source.tokenizer = std::move(model.tokenizer.config);
+  source.chat_template = {std::move(model.tokenizer.chat_template), path};
+  source.texts = std::move(model.tokenizer.files);
+  return source;
+}
+
+bool HasSafeTensors(const std::string& folder) {
+  return IsFile(folder + "/model.safetensors") ||
+         IsFile(folder + "/model.safetensors.index.json");
+}
+
+// The GGUF file that is meant; empty: a folder of Hugging Face.
+Result<std::string> GgufPath(const std::string& path) {
+  if (IsFile(path) && path.ends_with(".gguf")) return path;
+  if (!IsFolder(path) || HasSafeTensors(path)) return std::string();
+  SLM_ASSIGN_OR_RETURN(const std::optional<std::string> found, FindGguf(path));
+  return found.value_or("");
+}
+
 }  // namespace
 
 Result<Source> OpenSource(const std::string& folder,
                           const std::vector<AdapterRequest>& adapters,
                           const LogSink& log) {
   if (IsOnnxSource(folder)) return OpenOnnx(folder, adapters, log);
+  SLM_ASSIGN_OR_RETURN(const std::string gguf, GgufPath(folder));
+  if (!gguf.empty()) return OpenGgufSource(gguf, adapters, log);
   SLM_RETURN_IF_ERROR(CheckFolder(folder));
   Source source;
   source.folder = folder;
@@ -138,24 +208,9 @@ Result<Source> OpenSource(const std::string& folder,
   if (IsFile(generation_path)) {
     SLM_ASSIGN_OR_RETURN(generation, LoadJsonObject(generation_path));
   }
-  SLM_ASSIGN_OR_RETURN(source.config,
-                       ParseHfConfig(root, config_path,
-                                     generation ? &generation->root() : nullptr,
-                                     generation_path, log));
-  if (source.config.eos_token_ids.empty()) {
-    return Invalid(
-        "%s: eos_token_id is missing, there and in "
-        "generation_config.json",
-        Printable(config_path, 400).c_str());
-  }
-  const JsonValue* eos = FindField(root, "eos_token_id");
-  if (generation && FindField(generation->root(), "eos_token_id")) {
-    eos = FindField(generation->root(), "eos_token_id");
-  }
-  source.eos_is_list = eos != nullptr && eos->IsArray();
-  Result<DecoderSpec> spec = ReadDecoderSpec(root, source.config);
-  if (!spec.ok()) return spec.status().In(Printable(config_path, 400));
-  source.spec = std::move(spec).value();
+  SLM_RETURN_IF_ERROR(ReadConfigs(root, config_path,
+                                  generation ? &generation->root() : nullptr,
+                                  generation_path, log, &source));
   SLM_ASSIGN_OR_RETURN(source.weights, OpenTensors(root, config_path, folder));
   SLM_ASSIGN_OR_RETURN(source.adapters,
                        AdapterSet::Open(adapters, *source.weights));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A Hugging Face folder, read and checked: what a conversion starts from.
+// A Hugging Face folder or a GGUF file, read and checked: what a conversion
+// starts from.
 #ifndef SLM_TOOLS_CONVERT_SOURCE_H_
 #define SLM_TOOLS_CONVERT_SOURCE_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +23,7 @@ namespace slm::convert {
 struct OnnxSource;  // tools/convert/onnx_source.h
 
 struct Source {
-  std::string folder;
+  std::string folder;  // or the file
   ModelConfig config;
   // False: one id, which genai_config.json has without a list.
   bool eos_is_list = false;
@@ -32,6 +34,8 @@ struct Source {
   TemplateSource chat_template;  // the one that transformers takes
   // Of a source that is ONNX: its graph is edited, none is made.
   std::shared_ptr<OnnxSource> onnx;
+  // Tokenizer files by name where the source has none of its own.
+  std::map<std::string, std::string> texts;
 };
 
 Result<Source> OpenSource(const std::string& folder,

@@ -40,6 +40,7 @@ struct TensorInfo {
   bool readable = true;      // ReadRows knows the type
   int64_t rows_at_once = 1;  // that ReadRows is best called with
   bool quantized = false;    // to integers, whether it has a grid or not
+  int bits = 0;              // of those without: what comes nearest, 4 or 8
   std::optional<QuantGrid> grid;
 };
 
@@ -63,6 +64,9 @@ class TensorSource {
   // What the user should know of this source.
   const std::vector<std::string>& notes() const { return notes_; }
   uint64_t total_bytes() const { return total_bytes_; }
+  // Its tensors are of several types: what does not fit the user's flags is
+  // quantised again, where it is an error otherwise.
+  bool mixed_types() const { return mixed_types_; }
 
   // out [rows, k] = rows [first, first + rows) of a readable tensor in float32;
   // of a vector [n] rows of one value. Several threads may call it. Values need
@@ -90,6 +94,7 @@ class TensorSource {
   std::vector<std::string> files_;
   std::vector<std::string> notes_;
   uint64_t total_bytes_ = 0;
+  bool mixed_types_ = false;
 };
 
 // A weight in the format `as` can hold a tensor of this grid exactly: codes
