@@ -10,6 +10,7 @@ import ast
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -109,6 +110,24 @@ class References(unittest.TestCase):
                                               expected),
                                         1e-5 * spread(expected))
 
+    # Token by token: caches and the states of convolutions. The reference was
+    # not allowed to end, slm is.
+    def test_greedy_steps(self):
+        greedy = json.loads((REFERENCES / "greedy.json").read_text())
+        for name, config in hf_tiny.FAMILIES.items():
+            with self.subTest(name), tempfile.TemporaryDirectory() as root:
+                out = self.convert(pathlib.Path(root), config, ["-p", "fp32"])
+                expected = greedy[name]["tokens"]
+                done = subprocess.run(
+                    [INSPECT, "generate", out, "--ids",
+                     ",".join(map(str, IDS)), "-n", str(len(expected))],
+                    check=True, timeout=60, capture_output=True, text=True)
+                tokens = [int(t) for t in done.stdout.split(",")]
+                if config["eos_token_id"] in tokens:
+                    tokens = tokens[:tokens.index(config["eos_token_id"])]
+                self.assertGreater(len(tokens), 0)
+                self.assertEqual(tokens, expected[:len(tokens)])
+
     # Weights that the codes hold exactly give the logits of the float32
     # output. Where experts have 8 bits in blocks, activations have 8, too.
     def test_quantised_weights_on_a_grid_are_exact(self):
@@ -137,6 +156,41 @@ class References(unittest.TestCase):
                             self.assertLess(
                                 worst(run(out), exact),
                                 (1e-1 if rough else 1e-5) * spread(exact))
+
+    def test_the_builders_options_of_experts(self):
+        config = hf_tiny.FAMILIES["gpt-oss"]
+        with tempfile.TemporaryDirectory() as root:
+            root = pathlib.Path(root)
+
+            def builder(name, precision, *options):
+                return subprocess.run(
+                    [CONVERT, "-i", root / "hf", "-o", root / name, "-p",
+                     precision, "-e", "cpu", "--extra_options", *options],
+                    capture_output=True, text=True, timeout=60)
+            for options, flags in (
+                    (["moe_quant_type=int8", "qmoe_block_size=16"],
+                     ["--expert-bits", "8", "--expert-block-size", "16"]),
+                    (["use_8bits_moe=true", "block_size=16"],
+                     ["--expert-bits", "8", "-b", "16",
+                      "--expert-block-size", "32"]),
+                    (["qmoe_block_size=0"], ["--expert-block-size", "row"])):
+                ours = self.convert(root, config, ["-a", "default", *flags])
+                done = builder("builder", "int4", "algo_config=default",
+                               *options)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                for file in ("model.onnx", "model.onnx.data"):
+                    self.assertEqual((ours / file).read_bytes(),
+                                     (root / "builder" / file).read_bytes())
+                shutil.rmtree(root / "builder")
+            for precision, option, error in (
+                    ("int4", "moe_quant_type=mxfp4",
+                     'moe_quant_type = "mxfp4" is not supported'),
+                    ("int4", "qmoe_block_size=48", "qmoe_block_size = 48"),
+                    ("fp32", "moe_quant_type=int4",
+                     "moe_quant_type means nothing with precision fp32")):
+                done = builder("builder", precision, option)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(error, done.stderr)
 
 
 if __name__ == "__main__":

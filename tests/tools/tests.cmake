@@ -21,7 +21,8 @@ add_test(NAME convert_packed_test
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 add_test(NAME convert_references_test
-  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_references_test.py
+  COMMAND ${SLM_TEST_PYTHON}
+          ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_references_test.py
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-inspect>
           ${CMAKE_CURRENT_SOURCE_DIR}/data)
 add_test(NAME convert_gguf_test
