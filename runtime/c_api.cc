@@ -285,6 +285,29 @@ slm_status slm_model_memory(const slm_model* model, char* buffer,
   });
 }
 
+slm_status slm_model_template(const slm_model* model, char* buffer,
+                              size_t capacity, size_t* size, slm_error* error) {
+  return Guard(error, [&] {
+    return CopyText(model->model->folder().chat_template.source, buffer,
+                    capacity, size);
+  });
+}
+
+slm_status slm_tokenize(const slm_model* model, const char* text, size_t size,
+                        int32_t* tokens, size_t capacity, size_t* count,
+                        slm_error* error) {
+  return Guard(error, [&]() -> Status {
+    slm::EncodeOptions options;
+    options.parse_special = false;
+    SLM_ASSIGN_OR_RETURN(
+        const std::vector<int32_t> ids,
+        model->model->tokenizer().Encode({text, size}, options));
+    if (count) *count = ids.size();
+    if (tokens) std::copy_n(ids.begin(), std::min(capacity, ids.size()), tokens);
+    return slm::OkStatus();
+  });
+}
+
 void slm_chat_params_init(slm_chat_params* params) { InitStruct(params); }
 
 slm_status slm_chat_new(const slm_model* model, const slm_chat_params* params,

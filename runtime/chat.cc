@@ -43,6 +43,7 @@ Status Conversation::Set(std::string name, const std::string& json) {
     return Usage("template variable \"%s\": %s", Printable(name).c_str(),
                  document.status().message().c_str());
   }
+  std::erase_if(variables_, [&](const auto& v) { return v.first == name; });
   variables_.emplace_back(std::move(name), ValueFromJson(document->root()));
   return OkStatus();
 }

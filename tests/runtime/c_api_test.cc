@@ -153,6 +153,18 @@ TEST(CApiOpen, FreeingNothingIsFine) {
   slm_chat_free(nullptr);
 }
 
+TEST_F(CApi, TokensAndTemplateOfTheModel) {
+  std::vector<int32_t> tokens;
+  ASSERT_FALSE(api::Tokenize(model_.get(), "hi<|im_end|>", &tokens));
+  // Two letters and the ten characters of a name that is only text here.
+  EXPECT_EQ(tokens.size(), 12u);
+  std::string text;
+  ASSERT_FALSE(api::TokenText(model_.get(), tokens[0], &text));
+  EXPECT_EQ(text, "h");
+  ASSERT_FALSE(api::Template(model_.get(), &text));
+  EXPECT_NE(text.find("add_generation_prompt"), std::string::npos);
+}
+
 TEST_F(CApi, VersionsAgree) {
   EXPECT_EQ(slm_api_version(), SLM_API_VERSION);
   EXPECT_STRNE(slm_version(), "");

@@ -140,9 +140,32 @@ TEST(RunOptions, HelpAndVersionNeedNoModelAndHelpIsOneScreen) {
   EXPECT_EQ(Parse({"--help"}).action, RunAction::kHelp);
   EXPECT_EQ(Parse({"-h", "m"}).action, RunAction::kHelp);
   EXPECT_EQ(Parse({"--version"}).action, RunAction::kVersion);
-  const std::string help = RunHelp();
+  EXPECT_EQ(Parse({"--help-all"}).action, RunAction::kHelpAll);
+  const std::string help = RunHelp(false), all = RunHelp(true);
   EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 50);
   EXPECT_NE(help.find("--on-overflow"), std::string::npos);
+  EXPECT_NE(all.find("--no-rope-recompute"), std::string::npos);
+}
+
+TEST(RunOptions, SamplingChangesByName) {
+  RunOptions o = Parse({"m", "--greedy"});
+  EXPECT_TRUE(SetSampling("temp", "0.5", &o).ok());
+  EXPECT_EQ(o.temperature, 0.5);
+  EXPECT_FALSE(o.greedy);
+  EXPECT_TRUE(SetSampling("greedy", "on", &o).ok());
+  EXPECT_TRUE(o.greedy && !o.temperature);
+  for (const std::string& name : SamplingNames()) {
+    const std::string value = name == "greedy"       ? "off"
+                              : name == "logit-bias" ? "1=2"
+                                                     : "1";
+    EXPECT_TRUE(SetSampling(name, value, &o).ok()) << name;
+  }
+  EXPECT_TRUE(o.max_tokens == 1 && o.top_p == 1 && o.top_k == 1 &&
+              o.min_p == 1 && o.seed == 1 && o.num_beams == 1 &&
+              o.lookup == 1 && o.no_repeat_ngram_size == 1);
+  EXPECT_EQ(SetSampling("top-p", "2", &o).kind(), ErrorKind::kUsage);
+  EXPECT_EQ(SetSampling("ctx", "2", &o).kind(), ErrorKind::kUsage);
+  EXPECT_EQ(SetSampling("greedy", "1", &o).kind(), ErrorKind::kUsage);
 }
 
 TEST(RunOptions, StandardInputIsPromptOrAppendixOrConversation) {

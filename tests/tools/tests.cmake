@@ -1,6 +1,12 @@
 slm_test(run_options_test
   SOURCES tools/run_options_test.cc
   LINKS slm_run_options)
+slm_test(line_test
+  SOURCES tools/line_test.cc
+  LINKS slm_line slm_run_text)
+add_test(NAME chat_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/chat_test.py
+          $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 slm_test(bench_options_test
   SOURCES tools/bench_options_test.cc
   LINKS slm_bench_options)

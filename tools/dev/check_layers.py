@@ -26,8 +26,11 @@ LAYERS = {
     "tools": (7, ["runtime", "runtime/core", "runtime/graph", "runtime/text",
                   "runtime/plan", "runtime/include/slm", "quant", "ops",
                   "ops/kernels", "loader"], ["cxxopts.hpp"]),
+    # Typing at a terminal: keys from core, widths of characters from text.
+    "tools/line": (7, ["runtime/core", "runtime/text"], []),
     # The chat program stands on the public header; core is for files and flags.
-    "tools/run": (7, ["runtime/include/slm", "runtime/core"], ["cxxopts.hpp"]),
+    "tools/run": (7, ["runtime/include/slm", "runtime/core", "tools/line"],
+                  ["cxxopts.hpp"]),
     "tests": (7, None, None),  # everything
 }
 
@@ -39,7 +42,7 @@ EXTRA = [
     (r"(quant|ops/kernels)/.*(\.cc|-inl\.h)", r"hwy/.*|.*\.cc"),
     (r"loader/onnx_.*", r"onnx/onnx\.pb\.h|google/protobuf/.*"),
     (r"loader/json\.cc", r"rapidjson/.*"),
-    (r"tools/run/answer\.cc", r"loader/json\.h"),
+    (r"tools/run/(answer|transcript)\.cc", r"loader/json\.h"),
     (r"loader/regex_split\.cc", r"pcre2\.h"),
 ]
 
@@ -62,7 +65,7 @@ def check(root, file):
     if own is None or LAYERS[own][1] is None:
         return
     _, below, third_party = LAYERS[own]
-    library = own not in ("tools", "tools/run")
+    library = own not in ("tools", "tools/line", "tools/run")
     for quote, header in INCLUDE.findall(file.read_text(encoding="utf-8")):
         if any(re.fullmatch(f, path) and re.fullmatch(h, header)
                for f, h in EXTRA) or header in third_party:

@@ -1,25 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "tools/run/answer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "loader/json.h"
+#include "runtime/core/clock.h"
+#include "runtime/core/terminal.h"
+#include "tools/run/think.h"
 
 namespace slm {
 namespace {
 
 // What Ctrl-C reaches: a signal handler can be given nothing.
 std::atomic<slm_chat*> running_chat{nullptr};
+std::atomic<double> interrupt_seconds{0};
 
 void OnInterrupt(int) {
+  const double now = MonotonicSeconds();
+  const double before = interrupt_seconds.exchange(now);
+  if (before > 0 && now - before < kTwiceSeconds) {
+    ExitFromSignal(kExitCancelled);
+  }
   if (slm_chat* chat = running_chat.load()) slm_chat_cancel(chat);
 }
 
 class InterruptScope {
  public:
   explicit InterruptScope(slm_chat* chat) {
+    interrupt_seconds = 0;
     running_chat = chat;
     previous_ = std::signal(SIGINT, OnInterrupt);
   }
@@ -40,12 +52,6 @@ const char* FinishName(slm_finish finish) {
     case SLM_FINISH_NONE: break;
   }
   return "cancelled";
-}
-
-slm_stats StatsOf(const slm_chat* chat) {
-  slm_stats stats;
-  slm_chat_get_stats(chat, &stats);
-  return stats;
 }
 
 double Rate(size_t count, double seconds) {
@@ -76,19 +82,134 @@ void AppendSummary(const slm_chat* chat, slm_finish finish,
   AppendJsonString(model, out);
 }
 
-void PrintPiece(std::string_view text, OutputFormat format) {
-  if (format == OutputFormat::kJson) return;
-  std::string line(text);
-  if (format == OutputFormat::kJsonLines) {
-    line = "{\"text\":";
-    AppendJsonString(text, &line);
-    line += "}\n";
-  }
-  std::fwrite(line.data(), 1, line.size(), stdout);
-  std::fflush(stdout);
+void Write(std::FILE* file, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), file);
+  std::fflush(file);
 }
 
-void PrintEnd(const slm_chat* chat, const std::string& text, slm_finish finish,
+// A terminal obeys control characters; a model may write anything.
+std::string ForTerminal(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= 32 && byte != 127) || c == '\n' || c == '\t') out += c;
+  }
+  return out;
+}
+
+// How a part of the answer is shown.
+enum class Style { kPlain, kDim, kHidden, kRaw };
+
+Style ReasoningStyle(const RunOptions& options) {
+  const bool can_dim = options.output == OutputFormat::kText &&
+                       IsTerminal(stdout) && UseColor(options, stdout);
+  switch (options.show_think) {
+    case ShowThink::kRaw: return Style::kRaw;
+    case ShowThink::kHide: return Style::kHidden;
+    // Without the colour nothing but its marks tells reasoning from answer.
+    case ShowThink::kDim: return can_dim ? Style::kDim : Style::kRaw;
+    case ShowThink::kAuto: break;
+  }
+  if (can_dim) return Style::kDim;
+  return IsTerminal(stdout) && options.output == OutputFormat::kText
+             ? Style::kRaw
+             : Style::kHidden;
+}
+
+// Writes an answer to stdout as it comes.
+class Printer {
+ public:
+  Printer(const RunOptions& options, std::string_view prompt)
+      : options_(options), style_(ReasoningStyle(options)), split_(prompt),
+        to_terminal_(IsTerminal(stdout)) {}
+
+  void Push(std::string_view piece) {
+    if (style_ == Style::kRaw) {
+      Show(piece, Style::kPlain);
+      answer_ += piece;
+    } else {
+      Take(split_.Push(piece));
+    }
+  }
+  // After the last piece.
+  void Finish() {
+    if (style_ != Style::kRaw) Take(split_.Finish());
+    if (dim_) Write(stdout, "\033[0m");
+    dim_ = false;
+  }
+  bool any() const { return any_; }
+  const std::string& answer() const { return answer_; }
+  const std::string& reasoning() const { return reasoning_; }
+
+ private:
+  void Take(const ThinkSplitter::Parts& parts) {
+    if (reasoning_.empty() && parts.reasoning.find_first_not_of('\n') ==
+                                  std::string::npos) {
+      // An empty thought, as templates write it, is none.
+    } else {
+      Show(parts.reasoning, style_);
+      reasoning_ += parts.reasoning;
+    }
+    Show(parts.answer, Style::kPlain);
+    answer_ += parts.answer;
+  }
+
+  void Show(std::string_view text, Style style) {
+    if (text.empty() || style == Style::kHidden ||
+        options_.output == OutputFormat::kJson) {
+      return;
+    }
+    std::string line;
+    if (options_.output == OutputFormat::kJsonLines) {
+      line = "{\"text\":";
+      AppendJsonString(text, &line);
+      line += "}\n";
+    } else {
+      if (style == Style::kDim && !dim_) line += "\033[2m";
+      if (style == Style::kPlain && dim_) line += "\033[0m\n\n";
+      dim_ = style == Style::kDim;
+      line += to_terminal_ ? ForTerminal(text) : std::string(text);
+    }
+    any_ = true;
+    Write(stdout, line);
+  }
+
+  const RunOptions& options_;
+  const Style style_;
+  ThinkSplitter split_;
+  const bool to_terminal_;
+  bool dim_ = false, any_ = false;
+  std::string answer_, reasoning_;
+};
+
+// "reading the prompt: 45 %" where that takes long and a person looks.
+class PromptProgress {
+ public:
+  explicit PromptProgress(const RunOptions& options)
+      : shown_to_(!options.quiet && IsTerminal(stderr)),
+        start_(MonotonicSeconds()) {}
+
+  void Step(const slm_chat* chat, const slm_event& event) {
+    if (event.token_count > 0) return Clear();
+    if (!shown_to_ || MonotonicSeconds() - start_ < kLongSeconds) return;
+    const size_t all = std::max<size_t>(StatsOf(chat).prompt_tokens, 1);
+    Write(stderr, Format("\rreading the prompt: %zu %%",
+                         100 * event.prompt_done / all));
+    visible_ = true;
+  }
+  void Clear() {
+    if (visible_) Write(stderr, "\r                            \r");
+    visible_ = false;
+  }
+
+ private:
+  static constexpr double kLongSeconds = 2;
+  const bool shown_to_;
+  const double start_;
+  bool visible_ = false;
+};
+
+void PrintEnd(const slm_chat* chat, const Printer& printer, slm_finish finish,
               const std::string& model, OutputFormat format) {
   std::string out;
   if (format == OutputFormat::kText) {
@@ -97,14 +218,38 @@ void PrintEnd(const slm_chat* chat, const std::string& text, slm_finish finish,
     out = "{";
     if (format == OutputFormat::kJson) {
       out += "\"text\":";
-      AppendJsonString(text, &out);
+      AppendJsonString(printer.answer(), &out);
+      out += ",";
+    }
+    if (!printer.reasoning().empty()) {
+      out += "\"reasoning\":";
+      AppendJsonString(printer.reasoning(), &out);
       out += ",";
     }
     AppendSummary(chat, finish, model, &out);
     out += "}\n";
   }
-  std::fwrite(out.data(), 1, out.size(), stdout);
-  std::fflush(stdout);
+  Write(stdout, out);
+}
+
+// What a reader of the answer should know about it.
+void PrintNotes(const slm_chat* chat, const Printer& printer,
+                const Answered& answered, const RunOptions& options) {
+  if (options.quiet) return;
+  const slm_stats s = StatsOf(chat);
+  if (s.dropped_turns > 0) {
+    std::fprintf(stderr,
+                 "slm-run: the context of %zu tokens is full: dropped the "
+                 "%zu oldest exchanges\n",
+                 s.context_length, s.dropped_turns);
+  }
+  if (answered.finish == SLM_FINISH_LENGTH && !printer.any() &&
+      !printer.reasoning().empty()) {
+    std::fprintf(stderr,
+                 "slm-run: all %zu tokens were reasoning, the answer did not "
+                 "begin: --show-think raw shows it, --think off may skip it\n",
+                 s.output_tokens);
+  }
 }
 
 }  // namespace
@@ -156,34 +301,51 @@ Sampling::Sampling(const slm_model* model, const RunOptions& o) {
   s.logit_bias_count = bias_.size();
 }
 
+slm_stats StatsOf(const slm_chat* chat) {
+  slm_stats stats;
+  slm_chat_get_stats(chat, &stats);
+  return stats;
+}
+
+bool UseColor(const RunOptions& options, std::FILE* stream) {
+  if (options.color != Switch::kAuto) return options.color == Switch::kOn;
+  return IsTerminal(stream) && !std::getenv("NO_COLOR");
+}
+
 Result<Answered> Answer(slm_chat* chat, const Sampling& sampling,
                         const std::string& model, const RunOptions& options) {
+  std::string prompt;
+  SLM_RETURN_IF_ERROR(StatusOf(api::Prompt(chat, &prompt)));
   const InterruptScope interrupt(chat);
+  Printer printer(options, prompt);
+  PromptProgress progress(options);
   Answered answered;
-  std::string text;
-  const api::Failure failure = api::Answer(
-      chat, sampling.get(),
-      [&](std::string_view piece) {
-        PrintPiece(piece, options.output);
-        text += piece;
-        return true;
-      },
-      &answered.finish);
-  answered.cancelled = failure.error.status == SLM_CANCELLED;
+  api::Failure failure;
+  slm_error& error = failure.error;
+  error.status = slm_chat_start(chat, &sampling.get(), &error);
+  slm_event event{};
+  event.struct_size = sizeof event;
+  while (!failure && event.finish == SLM_FINISH_NONE) {
+    error.status = slm_chat_step(chat, &event, &error);
+    if (failure) break;
+    progress.Step(chat, event);
+    const std::string_view piece(event.text, event.text_size);
+    printer.Push(piece);
+    answered.text += piece;
+  }
+  progress.Clear();
+  printer.Finish();
+  answered.finish = event.finish;
+  answered.cancelled = error.status == SLM_CANCELLED;
+  answered.interrupt_seconds = interrupt_seconds;
   if (failure && !answered.cancelled) {
-    if (!text.empty() && options.output == OutputFormat::kText) {
+    if (printer.any() && options.output == OutputFormat::kText) {
       std::printf("\n");
     }
     return StatusOf(failure);
   }
-  PrintEnd(chat, text, answered.finish, model, options.output);
-  const size_t dropped = StatsOf(chat).dropped_turns;
-  if (dropped > 0 && !options.quiet) {
-    std::fprintf(stderr,
-                 "slm-run: the context of %zu tokens is full: dropped the "
-                 "%zu oldest exchanges\n",
-                 StatsOf(chat).context_length, dropped);
-  }
+  PrintEnd(chat, printer, answered.finish, model, options.output);
+  PrintNotes(chat, printer, answered, options);
   return answered;
 }
 

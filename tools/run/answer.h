@@ -3,6 +3,7 @@
 #ifndef SLM_TOOLS_RUN_ANSWER_H_
 #define SLM_TOOLS_RUN_ANSWER_H_
 
+#include <cstdio>
 #include <string>
 
 #include "runtime/core/result.h"
@@ -10,6 +11,10 @@
 #include "tools/run/options.h"
 
 namespace slm {
+
+constexpr int kExitCancelled = 130;
+// Two Ctrl-C within this time end the program.
+constexpr double kTwiceSeconds = 1;
 
 // The failure of a call of slm.h as a Status.
 Status StatusOf(const api::Failure& failure);
@@ -30,11 +35,19 @@ class Sampling {
 struct Answered {
   slm_finish finish = SLM_FINISH_NONE;
   bool cancelled = false;
+  double interrupt_seconds = 0;  // when Ctrl-C was pressed
+  std::string text;              // all that the model wrote
 };
 
-// Streams the answer to the turns so far. Ctrl-C ends it.
+// Streams the answer to the turns so far. Ctrl-C ends it; a second one within
+// a second ends the program.
 Result<Answered> Answer(slm_chat* chat, const Sampling& sampling,
                         const std::string& model, const RunOptions& options);
+
+// What of the context is in use, and what there is.
+slm_stats StatsOf(const slm_chat* chat);
+
+bool UseColor(const RunOptions& options, std::FILE* stream);
 
 // "[ttft 0.42 s | prompt 118 tok ...]", without a newline.
 std::string StatsLine(const slm_chat* chat);

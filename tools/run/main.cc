@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // slm-run: one answer, or a chat at a terminal. Stands on the public header.
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
+#include <utility>
 
 #include "runtime/core/file.h"
 #include "runtime/core/terminal.h"
@@ -10,12 +9,12 @@
 #include "tools/run/answer.h"
 #include "tools/run/options.h"
 #include "tools/run/repl.h"
+#include "tools/run/transcript.h"
 
 namespace slm {
 namespace {
 
-constexpr int kExitCutShort = 8;    // --strict and a limit cut the answer
-constexpr int kExitCancelled = 130;
+constexpr int kExitCutShort = 8;  // --strict and a limit cut the answer
 
 void LogToStderr(void* user, slm_log_level level, const char* message) {
   const auto& options = *static_cast<const RunOptions*>(user);
@@ -87,11 +86,27 @@ Result<api::ChatPtr> NewChat(const slm_model* model,
     status = StatusOf(api::NewChat(model, params, &chat));
   }
   SLM_RETURN_IF_ERROR(status);
-  if (options.system) {
-    SLM_ASSIGN_OR_RETURN(const std::string text, TextOrFile(*options.system));
-    SLM_RETURN_IF_ERROR(StatusOf(api::AddTurn(chat.get(), "system", text)));
+  if (options.think != Switch::kAuto) {
+    const bool on = options.think == Switch::kOn;
+    SLM_RETURN_IF_ERROR(SetThinking(model, chat.get(), on).In("--think"));
   }
   return chat;
+}
+
+// The session's turns, with --system in place of its system message.
+Result<Transcript> FirstTurns(const RunOptions& options) {
+  Transcript turns;
+  if (options.session && IsFile(*options.session)) {
+    SLM_ASSIGN_OR_RETURN(turns, LoadTranscript(*options.session));
+  }
+  if (options.system) {
+    SLM_ASSIGN_OR_RETURN(std::string text, TextOrFile(*options.system));
+    if (!turns.empty() && turns[0].role == "system") {
+      turns.erase(turns.begin());
+    }
+    turns.insert(turns.begin(), {"system", std::move(text)});
+  }
+  return turns;
 }
 
 Status ShowPrompt(slm_chat* chat) {
@@ -111,7 +126,8 @@ Status ShowMemory(const slm_model* model) {
 
 // The exit code of a single answer.
 Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
-                    const std::string& prompt, const RunOptions& options) {
+                    const std::string& prompt, Transcript turns,
+                    const RunOptions& options) {
   SLM_RETURN_IF_ERROR(StatusOf(api::AddTurn(chat, "user", prompt)));
   if (options.show_prompt) {
     SLM_RETURN_IF_ERROR(ShowPrompt(chat));
@@ -119,17 +135,17 @@ Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
   }
   SLM_ASSIGN_OR_RETURN(const Answered answered,
                        Answer(chat, sampling, options.model, options));
+  if (options.session) {
+    turns.push_back({"user", prompt});
+    turns.push_back({"assistant", answered.text});
+    SLM_RETURN_IF_ERROR(SaveTranscript(*options.session, turns));
+  }
   if (options.stats == Switch::kOn) {
     std::fprintf(stderr, "%s\n", StatsLine(chat).c_str());
   }
   if (answered.cancelled) return kExitCancelled;
   return options.strict && answered.finish == SLM_FINISH_LENGTH ? kExitCutShort
                                                                 : 0;
-}
-
-bool UseColor(const RunOptions& options) {
-  if (options.color != Switch::kAuto) return options.color == Switch::kOn;
-  return IsTerminal(stderr) && !std::getenv("NO_COLOR");
 }
 
 Result<int> Run(const RunOptions& options) {
@@ -153,13 +169,13 @@ Result<int> Run(const RunOptions& options) {
   if (options.verbose) SLM_RETURN_IF_ERROR(ShowMemory(model.get()));
   SLM_ASSIGN_OR_RETURN(const api::ChatPtr chat,
                        NewChat(model.get(), options));
-  const Sampling sampling(model.get(), options);
-  if (use != StdinUse::kChat) {
-    return OneShot(chat.get(), sampling, prompt, options);
+  SLM_ASSIGN_OR_RETURN(Transcript turns, FirstTurns(options));
+  SLM_RETURN_IF_ERROR(SetTurns(chat.get(), turns));
+  if (use == StdinUse::kChat) {
+    return Repl(model.get(), chat.get(), options, std::move(turns)).Run();
   }
-  SLM_RETURN_IF_ERROR(Chat(chat.get(), sampling, options.model, options,
-                           UseColor(options)));
-  return 0;
+  const Sampling sampling(model.get(), options);
+  return OneShot(chat.get(), sampling, prompt, std::move(turns), options);
 }
 
 int Main(int argc, char** argv) {
@@ -167,8 +183,10 @@ int Main(int argc, char** argv) {
   const Result<RunOptions> options = ParseRunOptions(args);
   Status status = options.status();
   if (options.ok()) {
-    if (options->action == RunAction::kHelp) {
-      std::printf("%s", RunHelp().c_str());
+    if (options->action == RunAction::kHelp ||
+        options->action == RunAction::kHelpAll) {
+      const bool all = options->action == RunAction::kHelpAll;
+      std::printf("%s", RunHelp(all).c_str());
       return 0;
     }
     if (options->action == RunAction::kVersion) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/run/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <exception>
@@ -34,6 +35,11 @@ constexpr Flag kFlags[] = {
     {"Prompt", "raw", "", "no chat template"},
     {"Prompt", "template", "@FILE", "chat template instead of the model's"},
     {"Prompt", "show-prompt", "", "print the prompt as the model gets it"},
+    {"Chat", "session", "FILE", "go on with this transcript and keep it"},
+    {"Chat", "think", "on|off", "reasoning, if the template has a switch"},
+    {"Chat", "show-think", "dim|hide|raw",
+     "reasoning on the screen (dim; hidden in a pipe)"},
+    {"Chat", "no-history", "", "do not keep what is typed"},
     {"Sampling", "n,max-tokens", "N", "stop after N new tokens"},
     {"Sampling", "temp", "X", "temperature, 0 is greedy"},
     {"Sampling", "top-p", "X", "most probable tokens that sum to X"},
@@ -64,8 +70,45 @@ constexpr Flag kFlags[] = {
     {"Output", "q,quiet", "", "errors only"},
     {"Output", "v,verbose", "", "memory plan, what was chosen and why"},
     {"Output", "version", "", "version"},
-    {"Output", "h,help", "", "this text"},
+    {"Output", "h,help", "", "a screen of what is used most"},
+    {"Output", "help-all", "", "all flags"},
 };
+
+constexpr const char* kShortHelp =
+    R"(slm-run: run a small language model, on this machine only.
+
+  slm-run MODEL                   chat (at a terminal)
+  slm-run MODEL PROMPT...         one answer
+  FILE | slm-run MODEL PROMPT...  one answer; standard input after the prompt
+
+MODEL is a folder.
+
+Prompt and chat
+  -s, --system TEXT|@FILE         system message
+  -f, --file FILE                 prompt from a file
+      --session FILE              go on with this transcript and keep it
+      --think on|off              reasoning, if the template has a switch
+      --show-think dim|hide|raw   reasoning on the screen
+Sampling (the model's own settings unless given)
+  -n, --max-tokens N              stop after N new tokens
+      --temp X  --top-p X  --top-k N  --min-p X  --seed N
+      --greedy                    always the most probable token
+      --repeat-penalty X          divide what occurred, 1 is off
+      --stop TEXT                 end before TEXT (repeatable)
+Machine
+  -c, --ctx N|auto                context length
+  -t, --threads N|auto            threads
+      --kv f32|f16|int8           type of the KV cache
+      --max-mem SIZE              memory limit: 800M, 2G
+      --on-overflow error|drop-oldest
+Output
+  -o, --output text|json|jsonl    format of the answer
+      --stats                     speed and memory after each answer
+      --show-prompt               print the prompt as the model gets it
+  -q, --quiet   -v, --verbose     less, more on standard error
+
+--help-all lists all flags. In a chat: /help.
+)";
 
 cxxopts::Options MakeParser() {
   cxxopts::Options parser("slm-run", "Run a small language model.");
@@ -296,6 +339,15 @@ Status ReadPrompt(Reader* in, RunOptions* o) {
     }
   }
   o->raw = in->Has("raw");
+  in->Get("session", &o->session);
+  o->no_history = in->Has("no-history");
+  in->Get<Switch>("think", {{"on", Switch::kOn}, {"off", Switch::kOff}},
+                  &o->think);
+  in->Get<ShowThink>("show-think",
+                     {{"dim", ShowThink::kDim},
+                      {"hide", ShowThink::kHide},
+                      {"raw", ShowThink::kRaw}},
+                     &o->show_think);
   o->show_prompt = in->Has("show-prompt");
   o->prompt_words = in->List("words");
   if (const std::string* text = in->Text("model")) {
@@ -320,6 +372,9 @@ Status CheckTogether(const RunOptions& o) {
   const bool samples = o.temperature.value_or(0) > 0;
   const Conflict conflicts[] = {
       {o.raw && o.system, "--raw has no template, so --system has no place"},
+      {o.raw && o.think != Switch::kAuto,
+       "--raw has no template, so --think has nothing to switch"},
+      {o.raw && o.session, "--raw has no turns, so --session has none to keep"},
       {o.raw && o.template_file, "--raw and --template contradict each other"},
       {o.greedy && samples,
        "--greedy and --temp above 0 contradict each other"},
@@ -344,9 +399,12 @@ Result<RunOptions> ParseRunOptions(std::span<const std::string> args) {
     cxxopts::Options parser = MakeParser();
     const cxxopts::ParseResult parsed =
         parser.parse(static_cast<int>(argv.size()), argv.data());
-    if (parsed.count("help") > 0 || parsed.count("version") > 0) {
-      options.action =
-          parsed.count("help") > 0 ? RunAction::kHelp : RunAction::kVersion;
+    for (const auto& [name, action] :
+         {std::pair("help-all", RunAction::kHelpAll),
+          std::pair("help", RunAction::kHelp),
+          std::pair("version", RunAction::kVersion)}) {
+      if (parsed.count(name) == 0) continue;
+      options.action = action;
       return options;
     }
     Reader in(parsed);
@@ -361,7 +419,8 @@ Result<RunOptions> ParseRunOptions(std::span<const std::string> args) {
   return options;
 }
 
-std::string RunHelp() {
+std::string RunHelp(bool all) {
+  if (!all) return kShortHelp;
   std::vector<std::string> groups;
   for (const Flag& flag : kFlags) {
     if (groups.empty() || groups.back() != flag.group) {
@@ -369,6 +428,64 @@ std::string RunHelp() {
     }
   }
   return MakeParser().help(groups);
+}
+
+std::vector<std::string> SamplingNames() {
+  std::vector<std::string> names;
+  for (const Flag& flag : kFlags) {
+    const std::string_view all = flag.names;
+    if (std::string_view(flag.group) != "Sampling") continue;
+    names.emplace_back(all.substr(all.find(',') + 1));  // npos + 1 is 0
+  }
+  return names;
+}
+
+Status SetSampling(const std::string& name, const std::string& value,
+                   RunOptions* options) {
+  const std::vector<std::string> names = SamplingNames();
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    std::string all;
+    for (const std::string& n : names) all += (all.empty() ? "" : ", ") + n;
+    return Usage("no setting \"%s\"; there are %s", Printable(name).c_str(),
+                 all.c_str());
+  }
+  RunOptions& o = *options;
+  if (name == "greedy") {
+    if (value != "on" && value != "off") {
+      return Usage("greedy is \"%s\", must be on or off",
+                   Printable(value).c_str());
+    }
+    o.greedy = value == "on";
+    if (o.greedy) o.temperature.reset();
+    return OkStatus();
+  }
+  SLM_ASSIGN_OR_RETURN(const RunOptions given,
+                       ParseRunOptions(std::vector<std::string>{
+                           "MODEL", "--" + name + "=" + value}));
+  const auto take = [](const auto& from, auto* to) {
+    if (from) *to = from;
+  };
+  take(given.max_tokens, &o.max_tokens);
+  take(given.temperature, &o.temperature);
+  take(given.top_p, &o.top_p);
+  take(given.top_k, &o.top_k);
+  take(given.min_p, &o.min_p);
+  take(given.repetition_penalty, &o.repetition_penalty);
+  take(given.presence_penalty, &o.presence_penalty);
+  take(given.frequency_penalty, &o.frequency_penalty);
+  take(given.no_repeat_ngram_size, &o.no_repeat_ngram_size);
+  take(given.num_beams, &o.num_beams);
+  take(given.lookup, &o.lookup);
+  take(given.seed, &o.seed);
+  if (!given.logit_bias.empty()) o.logit_bias = given.logit_bias;
+  if (!given.stop.empty()) o.stop = given.stop;
+  // The newer of two wishes counts.
+  if (given.temperature.value_or(0) > 0) {
+    o.greedy = false;
+    o.num_beams.reset();
+  }
+  if (given.num_beams.value_or(1) > 1) o.temperature.reset();
+  return OkStatus();
 }
 
 StdinUse DecideStdin(const RunOptions& options, bool stdin_is_terminal) {

@@ -15,11 +15,18 @@
 
 namespace slm {
 
-enum class RunAction { kRun, kHelp, kVersion };
+enum class RunAction { kRun, kHelp, kHelpAll, kVersion };
 enum class KvType { kF32, kF16, kInt8 };
 enum class OverflowPolicy { kError, kDropOldest };
 enum class OutputFormat { kText, kJson, kJsonLines };
 enum class Switch { kAuto, kOn, kOff };
+// What becomes of the part of an answer between <think> and </think>.
+enum class ShowThink {
+  kAuto,  // dim at a terminal, else hidden
+  kDim,
+  kHide,
+  kRaw,  // as the model wrote it, with its marks
+};
 
 struct RunOptions {
   RunAction action = RunAction::kRun;
@@ -31,6 +38,10 @@ struct RunOptions {
   std::optional<std::string> template_file;
   bool raw = false;  // no template
   bool show_prompt = false;
+  std::optional<std::string> session;  // a transcript that goes on
+  bool no_history = false;
+  Switch think = Switch::kAuto;  // kAuto: as the template has it
+  ShowThink show_think = ShowThink::kAuto;
 
   std::optional<int64_t> max_tokens;
   std::optional<double> temperature;
@@ -66,7 +77,15 @@ struct RunOptions {
 // `args` without the program's name. Every failure is kUsage.
 Result<RunOptions> ParseRunOptions(std::span<const std::string> args);
 
-std::string RunHelp();
+// A screen of what is used most, or all flags.
+std::string RunHelp(bool all);
+
+// Sampling flags by the names that they have without dashes, for a change
+// while a chat runs; "greedy" takes on or off.
+Status SetSampling(const std::string& name, const std::string& value,
+                   RunOptions* options);
+// Those names.
+std::vector<std::string> SamplingNames();
 
 // What standard input is for.
 enum class StdinUse {

@@ -101,6 +101,17 @@ SLM_API slm_status slm_model_memory(const slm_model* model, char* buffer,
                                     size_t capacity, size_t* size,
                                     slm_error* error);
 
+/* The chat template, "" if the model has none. As slm_chat_prompt. */
+SLM_API slm_status slm_model_template(const slm_model* model, char* buffer,
+                                      size_t capacity, size_t* size,
+                                      slm_error* error);
+/* The tokens of a text, without what a template or post-processor adds; names
+ * of control tokens in it stay plain text. Copies at most `capacity` of them;
+ * *count is their whole number. */
+SLM_API slm_status slm_tokenize(const slm_model* model, const char* text,
+                                size_t size, int32_t* tokens, size_t capacity,
+                                size_t* count, slm_error* error);
+
 /* ---- chat ----------------------------------------------------------------*/
 
 typedef enum slm_kv { SLM_KV_F32, SLM_KV_F16, SLM_KV_INT8 } slm_kv;

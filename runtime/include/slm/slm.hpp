@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "slm/slm.h"
 
@@ -70,6 +71,37 @@ inline Failure Memory(const slm_model* model, std::string* text) {
         return slm_model_memory(model, buffer, capacity, size, error);
       },
       text);
+}
+
+inline Failure Template(const slm_model* model, std::string* text) {
+  return CopyText(
+      [model](char* buffer, size_t capacity, size_t* size, slm_error* error) {
+        return slm_model_template(model, buffer, capacity, size, error);
+      },
+      text);
+}
+
+inline Failure TokenText(const slm_model* model, int32_t token,
+                         std::string* text) {
+  return CopyText(
+      [=](char* buffer, size_t capacity, size_t* size, slm_error* error) {
+        return slm_token_text(model, token, buffer, capacity, size, error);
+      },
+      text);
+}
+
+inline Failure Tokenize(const slm_model* model, std::string_view text,
+                        std::vector<int32_t>* tokens) {
+  Failure failure;
+  size_t count = 0;
+  failure.error.status = slm_tokenize(model, text.data(), text.size(), nullptr,
+                                      0, &count, &failure.error);
+  if (failure) return failure;
+  tokens->resize(count);
+  failure.error.status =
+      slm_tokenize(model, text.data(), text.size(), tokens->data(),
+                   tokens->size(), &count, &failure.error);
+  return failure;
 }
 
 inline Failure Prompt(slm_chat* chat, std::string* text) {
