@@ -85,6 +85,7 @@ void Terminal::Set(KeyMode mode) {
   tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
   const bool paste = mode == KeyMode::kKeys;
   if (paste != (paste_is_on != 0)) {
+    paste_is_on = 1;  // before it is: a signal may come between
     WriteAll(paste ? kPasteOn : kPasteOff);
     paste_is_on = paste ? 1 : 0;
   }

@@ -57,7 +57,10 @@ class Program:
         return bool(data)
 
     def send(self, keys):
-        os.write(self.fd, keys.encode() if isinstance(keys, str) else keys)
+        try:
+            os.write(self.fd, keys.encode() if isinstance(keys, str) else keys)
+        except OSError:  # it has ended
+            pass
 
     def expect(self, *wanted):
         """Waits until each appears, in this order, after what was seen."""
