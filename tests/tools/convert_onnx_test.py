@@ -621,6 +621,119 @@ class Folders(Onnx):
         self.assertEqual(made, {"Name": "new", "Description": "mine"})
 
 
+class Olive(Onnx):
+    def setUp(self):
+        super().setUp()
+        node = helper.make_node
+        self.table = floats(20, 160)
+        graph = helper.make_graph(
+            [node("Gather", ["table", "ids"], ["e"], name="embed"),
+             node("MatMul", ["e", "a"], ["h"], name="/l0/MatMul"),
+             node("MatMul", ["h", "b"], ["y"], name="/head/MatMul")], "g",
+            [helper.make_tensor_value_info("ids", TensorProto.INT64, ["t"])],
+            [helper.make_tensor_value_info("y", 1, ["t", 40])],
+            [numpy_helper.from_array(self.table, "table"),
+             numpy_helper.from_array(floats(160, 64), "a"),
+             numpy_helper.from_array(floats(64, 40), "b")])
+        self.path = self.save(helper.make_model(
+            graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21)]))
+
+    def run_file(self, passes, input_model=None):
+        config = {"input_model": input_model or
+                  {"type": "OnnxModel", "model_path": str(self.path)},
+                  "passes": passes, "output_dir": str(self.out)}
+        path = self.root / "run.json"
+        path.write_text(json.dumps(config))
+        return convert("run", "--config", path, "--force")
+
+    def made(self, result):
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return onnx.load(self.out / "model.onnx").graph
+
+    def names(self, graph):
+        return [n.name for n in graph.node]
+
+    def test_block_wise_rtn_is_onnx_runtimes(self):
+        for config in ({}, {"block_size": 32, "is_symmetric": False},
+                       {"accuracy_level": 4, "axis": 0}):
+            with self.subTest(config):
+                made = self.made(self.run_file({"q": {
+                    "type": "OnnxBlockWiseRtnQuantization", **config}}))
+                theirs = nbits.MatMulNBitsQuantizer(
+                    onnx.load(self.path),
+                    algo_config=nbits.DefaultWeightOnlyQuantConfig(
+                        block_size=config.get("block_size", 128),
+                        is_symmetric=config.get("is_symmetric", True),
+                        accuracy_level=config.get("accuracy_level"),
+                        op_types_to_quantize=("MatMul", "Gather"),
+                        quant_axes=(("MatMul", 0), ("Gather", 1))))
+                theirs.process()
+                theirs = theirs.model.model.graph
+                self.assertEqual(nodes(made), nodes(theirs))
+                self.assertEqual(tensors(made), tensors(theirs))
+
+    def test_nodes_by_name(self):
+        kind = "OnnxBlockWiseRtnQuantization"
+        made = self.made(self.run_file({"q": {
+            "type": kind, "nodes_to_exclude": ["/head/*", "embed"]}}))
+        self.assertEqual(self.names(made),
+                         ["embed", "/l0/MatMul_Q4", "/head/MatMul"])
+        made = self.made(self.run_file({"q": {
+            "type": kind, "config": {"nodes_to_include": ["/head/MatMul"]}}}))
+        self.assertEqual(self.names(made),
+                         ["embed", "/l0/MatMul", "/head/MatMul_Q4"])
+        result = self.run_file({"q": {"type": kind,
+                                      "nodes_to_exclude": ["nobody"]}})
+        self.assertIn("nobody", result.stderr)
+
+    def test_k_quant_and_customized_bits(self):
+        made = self.made(self.run_file({"q": {
+            "type": "OnnxKQuantQuantization", "customized_weight_config":
+            {"/head/MatMul": {"bits": 8, "group_size": 32}}}}))
+        self.assertEqual(self.names(made),
+                         ["embed", "/l0/MatMul_Q4", "/head/MatMul_Q8"])
+        self.assertTrue(all(len(n.input) == 4 for n in made.node[1:]))
+
+    def test_passes_in_a_row(self):
+        result = self.run_file({
+            "p": {"type": "OnnxPeepholeOptimizer"},
+            "q": [{"type": "OnnxBlockWiseRtnQuantization", "block_size": 32}],
+            "d": {"type": "MatMulNBitsToQDQ", "use_int4": True}})
+        made = self.made(result)
+        self.assertIn("OnnxPeepholeOptimizer means nothing", result.stderr)
+        self.assertEqual([n.op_type for n in made.node].count(
+            "DequantizeLinear"), 2)
+
+    def test_nothing_that_quantises(self):
+        made = self.made(self.run_file({"m": {
+            "type": "ModelBuilder", "precision": "int4",
+            "metadata_only": True}}))
+        self.assertEqual(tensors(made), tensors(onnx.load(self.path).graph))
+
+    def test_refused_by_name(self):
+        for kind in ("OnnxHqqQuantization", "OnnxDynamicQuantization",
+                     "OnnxFloatToFloat16", "ModelBuilder"):
+            result = self.run_file({"q": {"type": kind, "precision": "int4"}})
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(kind, result.stderr)
+        for key, value in (("axis", 1), ("bits", 2), ("block_size", 48)):
+            result = self.run_file({"q": {
+                "type": "OnnxBlockWiseRtnQuantization", key: value}})
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(f"{key} = {value}", result.stderr)
+
+    def test_auto_opt(self):
+        result = convert("auto-opt", "-m", self.path, "-o", self.out,
+                         "--precision", "int4")
+        made = self.made(result)
+        self.assertEqual([n.op_type for n in made.node],
+                         ["GatherBlockQuantized", "MatMulNBits",
+                          "MatMulNBits"])
+        blocks = {a.i for n in made.node for a in n.attribute
+                  if a.name == "block_size"}
+        self.assertEqual(blocks, {128})
+
+
 class Builder(Onnx):
     """The model builder's int4 and int8 of its own fp32, node for node."""
 

@@ -13,7 +13,9 @@
 #include "loader/json_fields.h"
 #include "tools/convert/olive_arguments.h"
 #include "tools/convert/olive_commands.h"
+#include "tools/convert/olive_onnx.h"
 #include "tools/convert/olive_values.h"
+#include "tools/convert/onnx_source.h"
 
 namespace slm::convert {
 namespace {
@@ -103,6 +105,7 @@ Result<Options> ParseAutoOpt(std::span<const std::string> args) {
     }
   }
   if (o.source.empty()) return Usage("--model_name_or_path is missing");
+  if (IsOnnxSource(o.source)) AdaptAutoOptToOnnx(&o);
   return o;
 }
 
@@ -162,15 +165,20 @@ Status ReadInputModel(const JsonValue& root, Options* o) {
                        ObjectField(root, "input_model"));
   SLM_ASSIGN_OR_RETURN(const std::string_view type,
                        StringField(*model, "type"));
-  if (Lower(type) != "hfmodel") {
-    return Usage("input_model.type = \"%s\" is not supported: HfModel is",
-                 Printable(type).c_str());
+  const bool onnx = Lower(type) == "onnxmodel";
+  if (Lower(type) != "hfmodel" && !onnx) {
+    return Usage(
+        "input_model.type = \"%s\" is not supported: HfModel and OnnxModel are",
+        Printable(type).c_str());
   }
+  std::string file;
   for (const JsonMember& member : ConfigOf(*model).Members()) {
     const std::string key(member.key);
     if (member.value.IsNull()) continue;
     if (key == "model_path") {
       o->source = TextOf(member.value);
+    } else if (onnx && key == "onnx_file_name") {
+      file = TextOf(member.value);
     } else if (key == "adapter_path") {
       o->adapters.push_back({TextOf(member.value), 1});
     } else if (key == "task") {
@@ -181,6 +189,7 @@ Status ReadInputModel(const JsonValue& root, Options* o) {
       return Usage("input_model.%s is not supported", Printable(key).c_str());
     }
   }
+  if (!file.empty()) o->source += "/" + file;
   return OkStatus();
 }
 
@@ -253,21 +262,38 @@ Status ReadModelBuilder(const JsonValue& pass, Options* o) {
   return OkStatus();
 }
 
+// Of a graph: the files around it are made anyway.
+bool IsMetadataOnly(const JsonValue& config, const Options& o) {
+  const JsonValue* only = FindField(config, "metadata_only");
+  return only && only->IsBool() && only->Bool() && IsOnnxSource(o.source);
+}
+
+Status ReadPass(const JsonValue& pass, Options* o) {
+  if (!pass.IsObject()) return WrongField("passes", &pass, "an object");
+  SLM_ASSIGN_OR_RETURN(const std::string_view type, StringField(pass, "type"));
+  const JsonValue& config = ConfigOf(pass);
+  if (Lower(type) != "modelbuilder") {
+    const Status read = ReadOnnxPass(type, config, o);
+    return read.ok() ? read : read.In(std::string(type));
+  }
+  if (IsMetadataOnly(config, *o)) return OkStatus();
+  if (IsOnnxSource(o->source)) {
+    return Usage("pass ModelBuilder needs a HfModel, or metadata_only");
+  }
+  return ReadModelBuilder(pass, o);
+}
+
+// In their order; without one that quantises, weights stay as they are.
 Status ReadPasses(const JsonValue& root, Options* o) {
   SLM_ASSIGN_OR_RETURN(const JsonValue* passes, ObjectField(root, "passes"));
-  if (passes->Members().size() != 1) {
-    return Usage("%zu passes, supported: one ModelBuilder",
-                 passes->Members().size());
+  if (passes->Members().empty()) return Usage("passes: there is none");
+  SLM_RETURN_IF_ERROR(SetPrecision("fp32", &o->graph));
+  for (const JsonMember& member : passes->Members()) {
+    const JsonValue* pass = &member.value;
+    if (pass->IsArray() && pass->Items().size() == 1) pass = &pass->Items()[0];
+    SLM_RETURN_IF_ERROR(ReadPass(*pass, o));
   }
-  const JsonValue* pass = &passes->Members()[0].value;
-  if (pass->IsArray() && pass->Items().size() == 1) pass = &pass->Items()[0];
-  if (!pass->IsObject()) return WrongField("passes", pass, "an object");
-  SLM_ASSIGN_OR_RETURN(const std::string_view type, StringField(*pass, "type"));
-  if (Lower(type) != "modelbuilder") {
-    return Usage("pass \"%s\" is not supported: ModelBuilder is",
-                 Printable(type).c_str());
-  }
-  return ReadModelBuilder(*pass, o);
+  return OkStatus();
 }
 
 // Keys of Olive's engine that say where and how loudly it works; unknown ones

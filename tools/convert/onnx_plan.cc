@@ -205,7 +205,9 @@ class Planner {
       const bool same =
           m.block_size == q.block_size && m.symmetric == q.symmetric;
       if (!request_.grid_given || same) {
-        if (m.form != Form::kLinear || options_.qdq) return decision;
+        const bool other =
+            options_.qdq ? m.form == Form::kPacked : m.form == Form::kLinear;
+        if (!other) return decision;
         q.block_size = m.block_size;  // another form of the same
         q.symmetric = m.symmetric;
       }
