@@ -40,8 +40,6 @@ except ImportError as missing:
     sys.exit(0)
 
 NAMES = sorted(p.parent.name for p in MODELS.glob("*/hf"))
-# An architecture that slm-convert does not know yet.
-NAMES.remove("gptoss-moe")
 # Every other kind of output, on one model each as many as there are.
 KINDS = (["--asymmetric"], ["-b", "128", "--asymmetric", "-a", "default"],
          ["-p", "int8"], ["-b", "16", "-a", "rtn"],

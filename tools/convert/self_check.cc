@@ -41,8 +41,7 @@ constexpr size_t kPromptCount = std::size(kPrompts);
 constexpr const char* kTexts[] = {
     "The quick brown fox jumps over the lazy dog, twice.",
     "敏捷的棕色狐狸跳过了懒狗。東京は日本の首都です。안녕하세요",
-    "Schöne Grüße, café, naïve — Привет, мир! "
-    "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d",
+    "Schöne Grüße, café, naïve — Привет, мир! Γειά σου",
     "Emoji: 😀 👩‍👩‍👧 🇩🇪 👍🏽",
     "for (int i = 0; i < n; ++i) {\n\tsum += a[i] * 0x1F;  // \"x\"\n}\n",
 };
