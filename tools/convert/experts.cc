@@ -105,6 +105,24 @@ void ExpertView::Read(int64_t first, int64_t rows, float* out) const {
   }
 }
 
+void ExpertView::Release(const SafeTensors& file, int64_t first,
+                         int64_t rows) const {
+  if (scales) {
+    const auto blocks = static_cast<size_t>(k / kMxBlock);
+    const size_t at = static_cast<size_t>(first) * blocks;
+    const size_t count = static_cast<size_t>(rows) * blocks;
+    constexpr size_t kBytes = kMxBlock / 2;
+    file.Release(*values, at * kBytes, count * kBytes);
+    file.Release(*scales, at, count);
+    return;
+  }
+  const size_t expert =
+      static_cast<size_t>(n * k) * SafeTypeBytes(values->type);
+  const auto begin = static_cast<size_t>(first / n);
+  const auto end = static_cast<size_t>((first + rows) / n);
+  file.Release(*values, begin * expert, (end - begin) * expert);
+}
+
 ExpertViews FindExperts(const SafeTensors& file) {
   ExpertViews views;
   for (const auto& [name, tensor] : file.tensors()) {

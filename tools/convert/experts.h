@@ -29,6 +29,8 @@ struct ExpertView {
   const char* type() const;  // for messages
   // out [rows, k] = rows [first, first + rows)
   void Read(int64_t first, int64_t rows, float* out) const;
+  // The pages of these rows; floats go when the last row of an expert does.
+  void Release(const SafeTensors& file, int64_t first, int64_t rows) const;
 };
 
 // By NAME. The views hold pointers into `file`.

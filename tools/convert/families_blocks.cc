@@ -12,6 +12,8 @@ namespace slm::convert {
 namespace {
 
 constexpr int64_t kMostExperts = 4096;
+// Of all layers; each is a few names of tensors.
+constexpr int64_t kMostExpertsInAll = 1 << 18;
 
 // Qwen 3: layers without experts.
 Status ReadDenseLayers(const JsonValue& root, DecoderSpec* spec) {
@@ -62,6 +64,12 @@ Status ReadExperts(const JsonValue& root, const Family& family,
         "1 to all experts, and rows",
         static_cast<long long>(moe.chosen), static_cast<long long>(moe.experts),
         static_cast<long long>(moe.ffn));
+  }
+  if (moe.experts * static_cast<int64_t>(spec->layers.size()) >
+      kMostExpertsInAll) {
+    return Invalid("%lld experts in %zu layers, at most %lld in all",
+                   static_cast<long long>(moe.experts), spec->layers.size(),
+                   static_cast<long long>(kMostExpertsInAll));
   }
   for (LayerSpec& layer : spec->layers) layer.experts = true;
   switch (family.experts) {
