@@ -8,6 +8,7 @@
 
 #include "loader/gguf_blocks.h"
 #include "runtime/core/shape.h"
+#include "tools/convert/decode.h"
 
 namespace slm::convert {
 namespace {
@@ -45,8 +46,8 @@ class GgufSource : public TensorSource {
     const Entry& entry = entries_.find(name)->second;
     const size_t k = Columns(*entry.tensor);
     for (int64_t r = 0; r < rows; ++r) {
-      DequantizeGguf(entry.tensor->type, Row(entry, first + r), k,
-                     out + static_cast<size_t>(r) * k);
+      ReadRow(entry.tensor->type, Row(entry, first + r), k,
+              out + static_cast<size_t>(r) * k);
     }
   }
 
@@ -120,6 +121,16 @@ class GgufSource : public TensorSource {
   static size_t RowBytes(const GgufTensor& tensor) {
     return Columns(tensor) / GgufBlockValues(tensor.type) *
            GgufBlockBytes(tensor.type);
+  }
+  static void ReadRow(GgufType type, const char* bytes, size_t k, float* out) {
+    switch (type) {
+      case GgufType::kF16:  // by SIMD
+        return Decode(SafeType::kF16, bytes, k, out);
+      case GgufType::kBF16:
+        return Decode(SafeType::kBF16, bytes, k, out);
+      default:
+        return DequantizeGguf(type, bytes, k, out);
+    }
   }
   // llama.cpp has a head's rows 0, d/2, 1, d/2 + 1, ... of transformers' d.
   static const char* Row(const Entry& entry, int64_t row) {

@@ -282,7 +282,7 @@ void Builder::AddAddedTokens(JsonText* json) const {
     const std::string_view text = vocab_.tokens[i];
     const bool special = vocab_.types[i] != GgufTokenType::kUserDefined;
     const bool rstrip =
-        strips_right_ && special &&
+        strips_right_ && (special || text == "</s>") &&
         std::find(std::begin(kNotStripped), std::end(kNotStripped), text) ==
             std::end(kNotStripped);
     json->BeginObject();
