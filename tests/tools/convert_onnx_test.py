@@ -605,6 +605,13 @@ class Folders(Onnx):
         self.assertNotIn("pad_token_id", made["model"])
         self.assertNotIn("ours", made)
 
+    def test_the_record_says_what_was_done(self):
+        for flags, precision in ((["-p", "int8"], "int8"),
+                                 (["--accuracy-level", "4"], "unchanged")):
+            self.check(*flags)
+            made = json.loads((self.out / "slm.json").read_text())
+            self.assertEqual(made["precision"], precision)
+
     def test_an_olive_output(self):
         outer = self.root / "olive"
         outer.mkdir()

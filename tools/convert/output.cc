@@ -14,6 +14,7 @@
 #include "tools/convert/chat_strings.h"
 #include "tools/convert/file_hash.h"
 #include "tools/convert/json_text.h"
+#include "tools/convert/onnx_source.h"
 
 namespace slm::convert {
 namespace {
@@ -265,8 +266,11 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
     json.EndObject();
   }
   json.EndArray();
-  json.String("precision", PrecisionName(graph.precision));
-  if (graph.quantized()) {
+  // Of an ONNX source that was packed anew alone.
+  const bool unchanged = source.onnx && source.onnx->plan.weights.empty();
+  json.String("precision",
+              unchanged ? "unchanged" : PrecisionName(graph.precision));
+  if (graph.quantized() && !unchanged) {
     json.String("algorithm", AlgorithmName(graph.quantize.algorithm));
     json.Int("block_size", static_cast<int64_t>(graph.quantize.block_size));
     json.Bool("symmetric", graph.quantize.symmetric);
