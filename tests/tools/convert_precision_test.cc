@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "tools/convert/options.h"
 #include "tools/convert/precision.h"
+#include "tools/convert/size_plan.h"
 
 namespace slm::convert {
 namespace {
@@ -143,6 +144,18 @@ TEST(Precision, WhatDoesNotGoTogetherIsRefused) {
     const std::string got = Builder({option});
     EXPECT_EQ(got.find("int4 search"), std::string::npos) << got;
   }
+}
+
+TEST(SizePlan, KeysAndValuesOfLayersWithWindowsAndWithout) {
+  DecoderSpec spec;
+  spec.kv_heads = 2;
+  spec.head_size = 8;
+  spec.layers.resize(3);
+  spec.layers[1].window = 100;
+  spec.layers[2].convolution = true;
+  // Two tensors of 16 values of 4 bytes for 1000 and for 100 tokens.
+  EXPECT_EQ(CacheBytes(spec, 1000, 4), 2u * 16 * 4 * (1000 + 100));
+  EXPECT_EQ(CacheBytes(spec, 10, 2), 2u * 16 * 2 * (10 + 10));
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include "tools/convert/output.h"
 #include "tools/convert/report.h"
 #include "tools/convert/self_check.h"
+#include "tools/convert/size_plan.h"
 #include "tools/convert/source.h"
 #include "tools/convert/weights.h"
 
@@ -500,6 +501,10 @@ Result<Summary> Convert(const Options& requested, const LogSink& log) {
   if (source.onnx) summary.weights = source.onnx->plan.values;
   SLM_RETURN_IF_ERROR(CheckTarget(source, options, kept, &summary));
   if (options.dry_run) {  // tries the template, too
+    if (!source.onnx) {
+      summary.lines =
+          SizeLines(source.spec, decoder.weights, layout, options.graph.io());
+    }
     if (!source.onnx || source.onnx->folder) {
       SLM_RETURN_IF_ERROR(InferenceModelText(source, NameOf(options)).status());
     }

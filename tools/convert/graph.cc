@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/convert/graph.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -461,6 +462,13 @@ Result<DecoderGraph> MakeDecoderGraph(const DecoderSpec& spec,
   if (!graph.unmatched.empty()) {
     return Usage("no matrix of this model is named \"%s\"",
                  Printable(graph.unmatched[0]).c_str());
+  }
+  const auto expert = [](const Weight& weight) {
+    return weight.kind == WeightKind::kQuantizedExperts;
+  };
+  if (options.qdq &&
+      std::any_of(graph.weights.begin(), graph.weights.end(), expert)) {
+    graph.notes.push_back("experts stay in QMoE: --qdq is for plain matrices");
   }
   for (const Weight& weight : graph.weights) {
     if (weight.kind == WeightKind::kQuantizedTurned &&
