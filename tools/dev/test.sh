@@ -20,8 +20,9 @@ environment() {
     echo "test: no PyPI packages: tests that need $* will be skipped" >&2
   fi
 }
+# onnx-ir: onnxruntime's quantizer imports it.
 environment python onnx==1.19.1 numpy==2.3.5 onnxruntime==1.31.1 \
-  onnxruntime-genai==0.18.0
+  onnxruntime-genai==0.18.0 onnx-ir==1.1.0
 # Foundry Local wants an onnxruntime of its own; of what it lists it needs these.
 environment foundry --no-deps foundry-local-sdk==2.2.1 \
   onnxruntime-genai-core==0.18.0 onnxruntime==1.31.0 cffi==2.1.1 \
