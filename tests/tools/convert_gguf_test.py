@@ -164,7 +164,8 @@ class Values(Folder):
         self.assertIn("22 quantised tensors are quantised again: more bits",
                       notes)
         notes = self.done(self.file, "a", "-b", "64")
-        self.assertIn("26 quantised tensors are quantised again: blocks smaller", notes)
+        self.assertIn("26 quantised tensors are quantised again: blocks",
+                      notes)
         self.assertNotIn("keep", notes)
         # The source's precision where no other is asked for.
         self.make("llama", gguf.Q8_0, {"intermediate_size": 64})
@@ -199,7 +200,6 @@ class Values(Folder):
 
     def test_factors_that_are_no_known_scaling(self):
         self.make()
-        keys, tensors = {}, {}
         original = gguf.rope_keys
 
         def with_factors(c, a, tensors):
@@ -219,10 +219,8 @@ class Values(Folder):
 
 
 class Files(Folder):
-    def split(self, *tensors):
+    def split(self):
         """The file as two files."""
-        data = self.file.read_bytes()
-        del data
         path = self.root / "s"
         path.mkdir()
         parts, keys = [{}, {}], {}
@@ -314,6 +312,14 @@ class Files(Folder):
                 self.refused(text)
         self.make("phi3", keys={"phi3.attention.sliding_window_pattern": 2})
         self.refused("sliding_window_pattern is not supported")
+
+    def test_unused_ids_keep_their_places(self):
+        types = [gguf.NORMAL] * 285 + [gguf.CONTROL, gguf.UNUSED, gguf.CONTROL]
+        self.make(keys={"tokenizer.ggml.token_type": types})
+        self.done(self.file, "a")
+        tokens = json.loads((self.root / "a" / "tokenizer.json").read_text())
+        self.assertEqual([t["id"] for t in tokens["added_tokens"]], [285, 287])
+        self.assertEqual(len(tokens["model"]["vocab"]), 287)
 
     def test_damaged_files(self):
         """One line and an exit code, whatever is wrong."""
