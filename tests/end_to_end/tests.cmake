@@ -29,3 +29,12 @@ add_test(NAME convert_acceptance_test
           $<TARGET_FILE:slm-inspect> ${SLM_SHARED_DIR} ${SLM_FOUNDRY_PYTHON})
 set_tests_properties(convert_acceptance_test PROPERTIES
   SKIP_REGULAR_EXPRESSION "^skipped: ")
+slm_test(demo_model_test
+  SOURCES end_to_end/demo_model_test.cc
+  LINKS slm_runtime)
+target_compile_definitions(demo_model_test PRIVATE
+  SLM_DEMO_DIR="${PROJECT_SOURCE_DIR}/tools/demo")
+# The questions are what the generator makes, and none of them is trained on.
+add_test(NAME demo_corpus_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/end_to_end/demo_corpus_test.py
+          ${PROJECT_SOURCE_DIR}/tools/demo)
