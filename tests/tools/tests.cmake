@@ -70,3 +70,10 @@ add_test(NAME convert_olive_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_olive_test.py
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+# Installs and packs what is built; a sanitizer's runtime is no part of either.
+if(NOT SLM_SANITIZE)
+  add_test(NAME install_test
+    COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/install_test.py
+            ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR} ${CMAKE_COMMAND}
+            ${CMAKE_C_COMPILER})
+endif()
