@@ -621,9 +621,18 @@ class Folders(Onnx):
         self.check(source=outer)
 
     def test_the_description_for_foundry_is_kept(self):
-        (self.source / "inference_model.json").write_text(
-            '{"Name": "old", "Description": "mine"}')
-        self.check("--name", "new")
+        text = '{"Name": "old", "Description": "mine"}'
+        outer = self.root / "publisher"
+        outer.mkdir()
+        (outer / "inference_model.json").write_text(text)
+        self.source.rename(outer / "v1")
+        for source, expected in ((outer, "mine"), (outer / "v1", None)):
+            self.check("--name", "new", source=source)
+            made = json.loads((self.out / "inference_model.json").read_text())
+            self.assertEqual(made["Name"], "new")
+            self.assertEqual(made["Description"] == "mine", bool(expected))
+        (outer / "v1" / "inference_model.json").write_text(text)
+        self.check("--name", "new", source=outer / "v1")
         made = json.loads((self.out / "inference_model.json").read_text())
         self.assertEqual(made, {"Name": "new", "Description": "mine"})
 

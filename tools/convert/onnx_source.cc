@@ -39,8 +39,10 @@ std::vector<std::string> OnnxFiles(const std::string& folder) {
 
 bool HoldsCheckpoint(const std::string& folder) {
   for (const std::string& name : ListFolder(folder)) {
-    if (EndsWith(name, ".safetensors") || EndsWith(name, ".gguf") ||
-        EndsWith(name, ".bin") || EndsWith(name, ".index.json")) {
+    const bool torch =
+        name.rfind("pytorch_model", 0) == 0 && EndsWith(name, ".bin");
+    if (EndsWith(name, ".safetensors") || EndsWith(name, ".gguf") || torch ||
+        EndsWith(name, ".index.json")) {
       return true;
     }
   }
@@ -128,6 +130,8 @@ Result<std::unique_ptr<OnnxSource>> OpenOnnxSource(const std::string& given,
     options.log = log;
     SLM_ASSIGN_OR_RETURN(source->folder, OpenFolder(path, options));
     source->path = source->folder->onnx_path;
+    const bool inside = source->folder->folder != path && !IsFile(path);
+    if (inside) source->outer = path;
   }
   SLM_ASSIGN_OR_RETURN(OnnxDocument document, OnnxDocument::Open(source->path));
   source->document = std::make_unique<OnnxDocument>(std::move(document));

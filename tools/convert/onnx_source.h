@@ -23,6 +23,7 @@ namespace slm::convert {
 struct OnnxSource {
   std::string path;                   // of the graph
   std::optional<ModelFolder> folder;  // nullopt: the graph alone
+  std::string outer;                  // around a variant's folder, or empty
   std::unique_ptr<OnnxDocument> document;
   OnnxPlan plan;                      // once it is made
   std::vector<OnnxInitializer> kept;  // places of plan.placed

@@ -162,10 +162,9 @@ Result<std::string> OnnxGenAiConfig(const OnnxSource& source,
 
 Result<std::optional<std::string>> OnnxInferenceModel(const OnnxSource& source,
                                                       const std::string& name) {
-  const std::string& folder = source.folder->folder;
-  for (const std::string& at : {folder, folder + "/.."}) {
+  for (const std::string& at : {source.folder->folder, source.outer}) {
     const std::string path = at + "/inference_model.json";
-    if (!IsFile(path)) continue;
+    if (at.empty() || !IsFile(path)) continue;
     SLM_ASSIGN_OR_RETURN(const JsonDocument document, LoadJsonObject(path));
     JsonText json(2);
     json.BeginObject();
