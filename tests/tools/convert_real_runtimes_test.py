@@ -18,6 +18,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hf_models  # noqa: E402
 import hf_tiny  # noqa: E402
+import packed_models  # noqa: E402
 
 try:
     import numpy as np
@@ -71,6 +72,15 @@ class GenAi(unittest.TestCase):
                            check=True, stderr=subprocess.DEVNULL)
             return weights, *generate(root / "out")
 
+    def check_tokens(self, config, weights, tokens):
+        self.assertEqual(len(tokens), STEPS)
+        ids = list(IDS)
+        for token in tokens:
+            row = hf_models.forward(config, weights, ids)[-1]
+            row[END] = -1e9  # min_length forbids it
+            self.assertEqual(token, row.index(max(row)))
+            ids.append(token)
+
     def test_fp32_tokens(self):
         for name, config in hf_models.FAMILIES.items():
             if name in NOT_THERE:
@@ -78,12 +88,28 @@ class GenAi(unittest.TestCase):
             with self.subTest(name):
                 weights, tokens, text = self.converted(name, ["-p", "fp32"])
                 self.assertIn("<|im_start|>user\nhi<|im_end|>", text)
-                ids = list(IDS)
-                for token in tokens:
-                    row = hf_models.forward(config, weights, ids)[-1]
-                    row[END] = -1e9  # min_length forbids it
-                    self.assertEqual(token, row.index(max(row)))
-                    ids.append(token)
+                self.check_tokens(config, weights, tokens)
+
+    def test_tokens_of_quantised_sources(self):
+        config = hf_models.FAMILIES["llama"]
+        gptq = {"quant_method": "gptq", "bits": 4, "group_size": 16}
+        for packer, quantization, options in (
+                (packed_models.gptq, gptq, {}),
+                (packed_models.gptq, dict(gptq, bits=8),
+                 {"bits": 8, "symmetric": False}),
+                (packed_models.awq, dict(gptq, quant_method="awq"),
+                 {"symmetric": False}),
+                (packed_models.olive, dict(gptq, quant_method="olive"), {})):
+            with self.subTest(packer.__name__, options=options), \
+                    tempfile.TemporaryDirectory() as root:
+                root = pathlib.Path(root)
+                weights = packed_models.make_folder(
+                    root / "hf", config, TOKENIZER, packer, quantization,
+                    also=["lm_head.weight"], **options)
+                subprocess.run([CONVERT, root / "hf", root / "out", "-q",
+                                "--accuracy-level", "1"], check=True,
+                               stderr=subprocess.DEVNULL)
+                self.check_tokens(config, weights, generate(root / "out")[0])
 
     def test_rotary_sizes_that_it_does_not_have(self):
         """slm-convert says so, and that is why it does not run."""
