@@ -146,6 +146,14 @@ class Exact(Packed):
         (packed_models.gptq, dict(GPTQ, dynamic={"+:.*k_proj": {"bits": 8}}),
          {"bits_of": {"model.layers.0.self_attn.k_proj": 8,
                       "model.layers.1.mlp.up_proj": 8}}, [], {}),
+        # desc_act: columns are sorted, x goes through a Gather.
+        (packed_models.gptq, dict(GPTQ, desc_act=True), {"order": "shuffled"},
+         [], {"block_size": 16}),
+        (packed_models.gptq, dict(GPTQ2, desc_act=True, group_size=32),
+         {"order": "shuffled", "group": 32, "version": 2, "symmetric": False,
+          "config": PHI3}, ["-b", "16"], {"block_size": 16}),
+        (packed_models.compressed, compressed_config(), {"order": "shuffled"},
+         [], {}),
         (packed_models.awq, AWQ, {"symmetric": False}, [],
          {"bits": 4, "block_size": 16, "symmetric": False}),
         (packed_models.awq, AWQ, {"symmetric": False, "config": PHI3}, [], {}),
@@ -217,11 +225,16 @@ class Exact(Packed):
                     also=["model.embed_tokens.weight"])
                 self.convert(source, out, "--accuracy-level", "0")
                 self.check_logits(weights, out, config)
-        weights, source, out = self.make(
-            packed_models.awq, AWQ, LLAMA, also=["lm_head.weight"],
-            symmetric=False)
-        self.convert(source, out, "--accuracy-level", "0")
-        self.check_logits(weights, out)
+        for packer, quantization, options in (
+                (packed_models.awq, AWQ, {"symmetric": False}),
+                (packed_models.gptq, dict(GPTQ, desc_act=True),
+                 {"order": "shuffled"})):
+            with self.subTest(packer.__name__, options=options):
+                weights, source, out = self.make(
+                    packer, quantization, LLAMA, also=["lm_head.weight"],
+                    **options)
+                self.convert(source, out, "--accuracy-level", "0")
+                self.check_logits(weights, out)
 
     def test_biases_of_zero(self):
         def change(tensors):
@@ -277,8 +290,10 @@ class Exact(Packed):
 class QuantisedAgain(Packed):
     def test_what_is_said(self):
         cases = [
-            (dict(GPTQ, desc_act=True), {"order": "shuffled"}, [],
+            (dict(GPTQ, desc_act=True), {"order": "uneven"}, [],
              "14 quantised tensors are quantised again: groups"),
+            (dict(GPTQ, desc_act=True), {"order": "own"}, [],
+             "2 of the matrices are quantised again"),
             (dict(GPTQ, bits=8), {"bits": 8}, ["-p", "int4"],
              "are quantised again: more bits"),
             (GPTQ, {}, ["--requantize", "-b", "64"],
@@ -289,7 +304,7 @@ class QuantisedAgain(Packed):
                 _, source, out = self.make(packed_models.gptq, quantization,
                                            **options)
                 self.assertIn(text, self.convert(source, out, *flags))
-                node = "/model/layers.0/mlp/down_proj/MatMul_Q4"
+                node = "/model/layers.0/attn/qkv_proj/MatMul_Q4"
                 packed_models.Onnx(out).weights(node)
 
 

@@ -97,6 +97,8 @@ class GenAi(unittest.TestCase):
                 (packed_models.gptq, gptq, {}),
                 (packed_models.gptq, dict(gptq, bits=8),
                  {"bits": 8, "symmetric": False}),
+                (packed_models.gptq, dict(gptq, desc_act=True),
+                 {"order": "shuffled"}),
                 (packed_models.awq, dict(gptq, quant_method="awq"),
                  {"symmetric": False}),
                 (packed_models.olive, dict(gptq, quant_method="olive"), {})):

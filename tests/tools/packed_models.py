@@ -22,8 +22,11 @@ class Matrix:
         self.n, self.k, self.bits = n, k, bits
         self.groups = (k + size - 1) // size
         self.group_of = [c // size for c in range(k)]
-        if order == "shuffled":
-            rng.shuffle(self.group_of)
+        if order == "uneven":  # no order of columns makes blocks of it
+            self.group_of[-1] = 0
+        if order:  # as activations fall: the same for all of one input
+            random.Random(k if order != "own" else rng.random()).shuffle(
+                self.group_of)
         top = 1 << bits
         self.q = [[rng.randrange(top) for _ in range(k)] for _ in range(n)]
         self.z = [[top // 2 if symmetric else rng.randrange(top)
@@ -267,6 +270,14 @@ class Onnx:
         data = self.bytes(name)
         return struct.unpack(f"<{len(data) // 4}f", data)
 
+    def constant(self, output):
+        """int32 values of the node that makes `output`."""
+        for node in self.nodes.values():
+            if every(node, 2) == [output] and first(node, 4) == b"Constant":
+                raw = first(first(first(node, 5), 5), 9)
+                return struct.unpack(f"<{len(raw) // 4}i", raw)
+        return None
+
     def attributes(self, node):
         return {first(a, 1).decode(): first(a, 3)
                 for a in every(self.nodes[node], 5)}
@@ -290,6 +301,14 @@ class Onnx:
         zeros = unpacked(inputs[3], blocks) if len(inputs) > 3 else \
             [[1 << bits - 1] * blocks] * n
         a["symmetric"] = len(inputs) < 4
+        # x may come through a Gather: column i of the codes is column
+        # order[i] of the weight.
+        order = range(k)
+        for other in self.nodes.values():
+            if every(other, 2)[0].decode() == inputs[0] and \
+                    first(other, 4) == b"Gather" and "Gather" in inputs[0]:
+                order = self.constant(every(other, 1)[1])
+        place = sorted(range(k), key=order.__getitem__)
         return [(codes[r][c] - zeros[r][c // block]) *
                 scales[r * blocks + c // block]
-                for r in range(n) for c in range(k)], a
+                for r in range(n) for c in place], a

@@ -99,6 +99,12 @@ DecoderGraph GraphMaker::Make() {
   AddEmbedding();
   for (size_t i = 0; i < spec_.layers.size(); ++i) AddLayer(i);
   AddHead();
+  if (kept_in_vain_ > 0) {
+    out_.notes.push_back(Format(
+        "%zu of the matrices are quantised again: rules give them fewer bits, "
+        "or their parts do not have one order of columns",
+        kept_in_vain_));
+  }
   for (size_t i = 0; i < applied_.size(); ++i) {
     if (applied_[i] || options_.rules[i].pattern.empty()) continue;
     out_.unmatched.push_back(options_.rules[i].pattern);
@@ -230,7 +236,7 @@ GraphMaker::WeightFormat GraphMaker::FormatOf(
     const std::string& node, const std::vector<SourceRows>& sources,
     bool quantized) {
   const int bits = RuleBits(node);
-  WeightFormat format{options_.quantize, false, false};
+  WeightFormat format{options_.quantize};
   format.quantize.bits = 0;
   if (bits == 0 || (bits < 0 && !quantized)) return format;
   WeightFormat kept = KeptFormat(sources);

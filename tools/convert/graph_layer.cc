@@ -31,8 +31,15 @@ std::string GraphMaker::MatMul(const std::string& name,
                                int64_t k, const std::string& output,
                                bool quantize) {
   const std::string out = output.empty() ? name + "/output_0" : output;
-  const auto [q, kept, open] =
+  const auto [q, kept, open, columns] =
       FormatOf(name, sources, quantize && options_.quantized());
+  const auto is_kept = [&](const SourceRows& rows) {
+    return kept_.count(rows.tensor) > 0;
+  };
+  if (!kept && q.bits != 0 &&
+      std::all_of(sources.begin(), sources.end(), is_kept)) {
+    ++kept_in_vain_;
+  }
   Weight made{WeightKind::kMatrix,
               weight + ".weight",
               std::move(sources),
@@ -68,7 +75,7 @@ std::string GraphMaker::MatMul(const std::string& name,
     Node(name + "_matmul" + suffix, "MatMul", "", {x, dequantized}, {out});
     return out;
   }
-  inputs.insert(inputs.begin(), x);
+  inputs.insert(inputs.begin(), columns ? InOrder(name, x, *columns) : x);
   Attributes attributes = {{"K", k}, {"N", n}};
   if (options_.accuracy_level != 0) {
     attributes.push_back({"accuracy_level", options_.accuracy_level});
@@ -81,15 +88,51 @@ std::string GraphMaker::MatMul(const std::string& name,
   return out;
 }
 
+// x [B, T, k] with its columns in that order. Products of the same x share it.
+std::string GraphMaker::InOrder(const std::string& name, const std::string& x,
+                                const std::vector<int32_t>& columns) {
+  if (ordered_.x == x && ordered_.columns == columns) return ordered_.output;
+  const std::string indices =
+      Constant("INT32", name.substr(1) + "/g_idx", DType::kI32,
+               {static_cast<int64_t>(columns.size())},
+               std::string(reinterpret_cast<const char*>(columns.data()),
+                           columns.size() * sizeof(int32_t)));
+  ordered_ = {x, columns,
+              Node(name + "NBits/Gather", "Gather", {x, indices},
+                   {{"axis", int64_t{-1}}})};
+  return ordered_.output;
+}
+
+// All of the sources have their columns in one order, and none is a table that
+// is looked up, too.
+bool GraphMaker::SameOrder(const std::vector<SourceRows>& sources) const {
+  const auto columns = [&](const SourceRows& rows) {
+    const auto found = kept_.find(rows.tensor);
+    return found == kept_.end() ? nullptr : found->second.columns.get();
+  };
+  const std::vector<int32_t>* first = columns(sources[0]);
+  return std::all_of(sources.begin(), sources.end(),
+                     [&](const SourceRows& rows) {
+                       const std::vector<int32_t>* own = columns(rows);
+                       return own && first && *own == *first &&
+                              rows.tensor != EmbeddingRows().tensor;
+                     });
+}
+
 // Sources that are kept keep what is common to them: the widest codes, the
 // smallest blocks.
 GraphMaker::WeightFormat GraphMaker::KeptFormat(
     const std::vector<SourceRows>& sources) const {
-  WeightFormat format{options_.quantize, true, false};
+  WeightFormat format{options_.quantize, true};
   for (size_t i = 0; i < sources.size(); ++i) {
     const auto found = kept_.find(sources[i].tensor);
-    if (found == kept_.end()) return {options_.quantize, false, false};
+    if (found == kept_.end()) return {options_.quantize};
     const QuantGrid& grid = found->second;
+    const std::vector<int32_t>* columns = grid.columns.get();
+    if (columns && (options_.qdq || !SameOrder(sources))) {
+      return {options_.quantize};
+    }
+    format.columns = columns;
     QuantizeOptions& q = format.quantize;
     q.bits = i == 0 ? grid.bits : std::max(q.bits, grid.bits);
     q.block_size =

@@ -78,10 +78,15 @@ class GraphMaker {
   // The format of a node's weight with these sources; quantize.bits is 0 where
   // it is float. Marks the rules that apply.
   struct WeightFormat {
-    QuantizeOptions quantize;
+    QuantizeOptions quantize = {};
     bool kept = false;
     bool bits_open = false;
+    // Of kept_: the order of the columns that x is to have; null: as it is.
+    const std::vector<int32_t>* columns = nullptr;
   };
+  std::string InOrder(const std::string& name, const std::string& x,
+                      const std::vector<int32_t>& columns);
+  bool SameOrder(const std::vector<SourceRows>& sources) const;
   WeightFormat FormatOf(const std::string& node,
                         const std::vector<SourceRows>& sources, bool quantized);
   WeightFormat KeptFormat(const std::vector<SourceRows>& sources) const;
@@ -148,6 +153,12 @@ class GraphMaker {
   const KeptGrids& kept_;
   DecoderGraph out_;
   std::set<std::string> constants_;
+  struct {  // the last InOrder
+    std::string x;
+    std::vector<int32_t> columns;
+    std::string output;
+  } ordered_;
+  size_t kept_in_vain_ = 0;  // matrices
   std::vector<bool> applied_ = std::vector<bool>(options_.rules.size());
   std::optional<QuantizeOptions> experts_;  // none: floats
   std::string seqlens_, total_, total_int64_;

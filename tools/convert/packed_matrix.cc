@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
+#include <utility>
 
 #include "tools/convert/decode.h"
 
@@ -103,9 +105,27 @@ bool PackedMatrix::IsSymmetric() const {
   return true;
 }
 
+void PackedMatrix::SortColumns() {
+  if (group_of.empty() || BlockSize()) return;
+  std::vector<int32_t> sorted(group_of.size());
+  std::iota(sorted.begin(), sorted.end(), 0);
+  const auto group = [&](int32_t c) {
+    return group_of[static_cast<size_t>(c)];
+  };
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](int32_t a, int32_t b) { return group(a) < group(b); });
+  const auto size = static_cast<size_t>(
+      std::count(group_of.begin(), group_of.end(), group(sorted[0])));
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    if (group(sorted[i]) != i / size) return;
+  }
+  group_size = static_cast<int64_t>(size);
+  order = std::make_shared<const std::vector<int32_t>>(std::move(sorted));
+}
+
 std::optional<size_t> PackedMatrix::BlockSize() const {
   const auto fits = [&](int64_t block) {
-    if (group_of.empty()) {
+    if (group_of.empty() || order) {
       // One group: no block ends where a group does; what is padded is least.
       return group_size >= k ? k % block == 0 : group_size % block == 0;
     }
@@ -117,7 +137,7 @@ std::optional<size_t> PackedMatrix::BlockSize() const {
   for (int64_t block = 256; block >= 16; block /= 2) {
     if (fits(block)) return static_cast<size_t>(block);
   }
-  if (group_of.empty() && group_size >= k) return 16;
+  if ((group_of.empty() || order) && group_size >= k) return 16;
   return std::nullopt;
 }
 
@@ -202,6 +222,9 @@ void PackedMatrix::ReadCodes(int64_t first, int64_t rows,
   Unpack(first, rows, q.data());
   const auto columns = static_cast<size_t>(k);
   const size_t blocks = as.Blocks(columns);
+  const auto column = [&](size_t c) {
+    return order ? static_cast<size_t>((*order)[c]) : c;
+  };
   // Where there are no zero points, theirs and ours meet at 2^(bits-1).
   const int shift = as.symmetric ? (1 << (as.bits - 1)) - (1 << (bits - 1)) : 0;
   for (int64_t r = 0; r < rows; ++r) {
@@ -212,12 +235,12 @@ void PackedMatrix::ReadCodes(int64_t first, int64_t rows,
                      : out.zero_points + at * as.ZeroPointRowBytes(columns);
     for (size_t b = 0; b < blocks; ++b) {
       const size_t begin = b * as.block_size;
-      const int64_t group = GroupOf(static_cast<int64_t>(begin));
+      const int64_t group = GroupOf(static_cast<int64_t>(column(begin)));
       const int zero = ZeroPoint(first + r, group);
       out.scales[at * blocks + b] = Scale(first + r, group);
       if (!as.symmetric) PutCode(as.bits, b, zero, zeros_row);
       for (size_t c = begin; c < begin + as.block_size; ++c) {
-        const int code = c < columns ? q[at * columns + c] : zero;
+        const int code = c < columns ? q[at * columns + column(c)] : zero;
         PutCode(as.bits, c, code + shift, codes_row);
       }
     }

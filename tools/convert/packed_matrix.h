@@ -6,6 +6,7 @@
 #define SLM_TOOLS_CONVERT_PACKED_MATRIX_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct PackedMatrix {
   // [k], each below `groups`: the groups of columns where they are in no such
   // order; else empty.
   std::vector<uint32_t> group_of;
+  // [k]: the columns group by group, where that puts each group into
+  // group_size neighbours (desc_act); else null.
+  std::shared_ptr<const std::vector<int32_t>> order;
   const SafeTensor* codes = nullptr;
   const SafeTensor* scales = nullptr;
   const SafeTensor* zeros = nullptr;  // null: 2^(bits-1)
@@ -52,7 +56,10 @@ struct PackedMatrix {
   float Scale(int64_t row, int64_t group) const;
   // All zero points are 2^(bits-1). Reads them all.
   bool IsSymmetric() const;
-  // The largest blocks that lie within groups; nothing where 16 columns do not.
+  // Fills `order` where group_of needs and allows it.
+  void SortColumns();
+  // The largest blocks that lie within groups, of columns in their order;
+  // nothing where 16 columns do not.
   std::optional<size_t> BlockSize() const;
   // Rows that lie in one line of the cache.
   int64_t RowsAtOnce() const;

@@ -364,8 +364,10 @@ Status PackedSource::AddMatrix(const PackConfig& config,
   info.type = config.name;
   info.rows_at_once = m.RowsAtOnce();
   info.quantized = true;
+  m.SortColumns();
   if (const std::optional<size_t> block = m.BlockSize()) {
-    info.grid = QuantGrid{std::max(m.bits, 4), *block, m.IsSymmetric()};
+    info.grid =
+        QuantGrid{std::max(m.bits, 4), *block, m.IsSymmetric(), m.order};
   }
   matrices_.emplace(name, std::move(m));
   return OkStatus();

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +32,9 @@ struct QuantGrid {
   int bits = 4;            // 4 or 8
   size_t block_size = 32;  // power of two, 16..256
   bool symmetric = true;   // z = 2^(bits-1) everywhere
-  bool operator==(const QuantGrid&) const = default;
+  // Column i of the grid is column (*columns)[i] of the tensor: x is brought
+  // into this order before the product. Null: i.
+  std::shared_ptr<const std::vector<int32_t>> columns;
 };
 
 struct TensorInfo {
@@ -74,10 +77,11 @@ class TensorSource {
   virtual void ReadRows(std::string_view name, int64_t first, int64_t rows,
                         float* out) const = 0;
 
-  // The same rows of a tensor with a grid, as codes, scales and (where
-  // `as.symmetric` is false) zero points of `as`: a format that its grid fits
-  // (Fits), so that (q - z) * s is what ReadRows gives. Columns after the last
-  // are z. as.algorithm means nothing. Several threads may call it.
+  // The same rows of a tensor with a grid, in its order of columns, as codes,
+  // scales and (where `as.symmetric` is false) zero points of `as`: a format
+  // that its grid fits (Fits), so that (q - z) * s is what ReadRows gives.
+  // Columns after the last are z. as.algorithm means nothing. Several threads
+  // may call it.
   virtual void ReadCodes(std::string_view name, int64_t first, int64_t rows,
                          const QuantizeOptions& as,
                          const QuantizedRows& out) const;
