@@ -112,6 +112,26 @@ TEST(ConvertFormats, AnUnknownNodeIsRefused) {
   }
 }
 
+TEST(ConvertFormats, SharedEmbeddingsOfAModelThatIsNotTiedAreRefused) {
+  SLM_NEEDS_SHARED("fixtures/models");
+  const Flags flags = {"-i",
+                       SharedPath("fixtures/models/llama3-rope/hf"),
+                       "-o",
+                       ::testing::TempDir() + "slm_convert_none",
+                       "-p",
+                       "int4",
+                       "-e",
+                       "cpu",
+                       "--extra_options",
+                       "shared_embeddings=true"};
+  const auto options = convert::ParseOptions(flags);
+  ASSERT_TRUE(options.ok()) << options.status().message();
+  const auto summary = convert::Convert(*options, nullptr);
+  ASSERT_FALSE(summary.ok());
+  EXPECT_NE(summary.status().message().find("tables of their own"),
+            std::string::npos);
+}
+
 TEST(ConvertFormats, AutoKeepsItsTargetAndMakesTheSameChoiceAgain) {
   SLM_NEEDS_SHARED("fixtures/models");
   const std::string hf = SharedPath("fixtures/models/qwen3-tied/hf");

@@ -464,6 +464,11 @@ QuantizedNames NamesOf(const Weight& weight) {
 Result<DecoderGraph> MakeDecoderGraph(const DecoderSpec& spec,
                                       const GraphOptions& options,
                                       const KeptGrids& kept) {
+  if (options.must_share && !spec.tied) {
+    return Usage(
+        "shared_embeddings = true: this model's embedding and head are tables "
+        "of their own");
+  }
   DecoderGraph graph = GraphMaker(spec, options, kept).Make();
   if (!graph.unmatched.empty()) {
     return Usage("no matrix of this model is named \"%s\"",

@@ -32,6 +32,7 @@ struct GraphOptions {
   bool qdq = false;  // DequantizeLinear and MatMul instead of MatMulNBits
 
   bool share_embeddings = true;  // of tied models
+  bool must_share = false;       // a model that is not tied is refused
 
   int expert_bits = 0;  // 4 or 8; 0: those of the other weights
   // Weights of experts that share a scale; 0: all of a row.

@@ -392,6 +392,11 @@ Result<Options> ParseForeignCommand(std::span<const std::string> args) {
                             : IsOliveCommand(args) ? ParseOliveCommand(args)
                                                    : ParseBuilder(args);
   if (options.ok()) {
+    const QuantizeOptions& q = options->graph.quantize;
+    if (q.algorithm == QuantAlgorithm::kKQuant && q.symmetric &&
+        options->given.symmetry) {
+      options->notes.push_back("k_quant has zero points, symmetric or not");
+    }
     SLM_RETURN_IF_ERROR(SettleGraphOptions(&options->graph));
   }
   return options;

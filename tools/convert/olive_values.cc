@@ -259,6 +259,7 @@ Status SetBuilderOption(const std::string& given, const std::string& value,
   }
   if (key == "shared_embeddings") {
     SLM_ASSIGN_OR_RETURN(graph->share_embeddings, BooleanOf(given, value));
+    graph->must_share = graph->share_embeddings;
     return OkStatus();
   }
   if (key == "adapter_path") {
