@@ -233,7 +233,8 @@ HWY_INLINE void TakeCandidate(const Candidates& c, size_t i, Block& block) {
 }
 
 HWY_INLINE void FitSearch(const QuantizeOptions& options, Block& block) {
-  Candidates first, second;
+  Candidates first;
+  Candidates second = {};  // compilers do not see that it gets candidates
   FirstRound(options, block, first);
   Evaluate(block, first);
   SecondRound(first, second, options.symmetric ? 2 : 3);
@@ -296,6 +297,10 @@ HWY_INLINE void LoadBlock(const QuantizeJob& job, const float* row,
   std::fill(block.x + block.length, block.x + block.size, 0.0f);
 }
 
+void SearchOne(const QuantizeOptions& options, Block* block) {
+  FitSearch(options, *block);
+}
+
 void QuantizeRange(const QuantizeJob& job, size_t first, size_t last) {
   const QuantizeOptions& options = job.options;
   const size_t blocks = options.Blocks(job.k);
@@ -342,7 +347,12 @@ HWY_AFTER_NAMESPACE();
 namespace slm {
 namespace {
 HWY_EXPORT(QuantizeRange);
+HWY_EXPORT(SearchOne);
 }  // namespace
+
+void SearchBlock(const QuantizeOptions& options, Block* block) {
+  HWY_DYNAMIC_DISPATCH(SearchOne)(options, block);
+}
 
 void QuantizeRows(const QuantizeOptions& options, const float* w, size_t rows,
                   size_t k, const float* importance, ThreadPool& threads,

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "quant/quantize.h"
+
 namespace slm {
 
 inline constexpr size_t kMostBlock = 256;
@@ -21,6 +23,9 @@ struct Block {
   float scale;
   int zero_point;
 };
+
+// Scale, zero point and codes of one block as kSearch finds them.
+void SearchBlock(const QuantizeOptions& options, Block* block);
 
 }  // namespace slm
 

@@ -1,5 +1,6 @@
 slm_test(quant_test
-  SOURCES quant/dequantize_test.cc quant/matmul_integer_test.cc
+  SOURCES quant/dequantize_test.cc quant/gptq_test.cc
+          quant/matmul_integer_test.cc
           quant/qgemm_test.cc quant/quantize_test.cc
   LINKS slm_quant)
 

@@ -145,6 +145,43 @@ class Statistics(Folder):
         self.assertIn("was measured on other weights", done.stderr)
 
 
+class Gptq(Folder):
+    def test_threads_change_nothing_and_all_forms_are_written(self):
+        self.make(dtype="BF16")
+        flags = ("-a", "gptq", *SMALL)
+        first = self.made("a", "-t", "1", *flags)
+        self.assertEqual(first, self.made("b", "-t", "3", *flags))
+        self.assertNotEqual(first, self.made("c", "--imatrix", *SMALL))
+        record = json.loads((self.root / "a" / "slm.json").read_text())
+        self.assertEqual((record["algorithm"], record["imatrix"]),
+                         ("gptq", "sampled"))
+        for i, more in enumerate((["--asymmetric"], ["-p", "int8"], ["--qdq"],
+                                  ["--mixed", "down"])):
+            self.made(f"d{i}", *flags, *more)
+            self.assertFalse((self.root / f"d{i}" / "calibration").exists())
+
+    def test_a_tied_models_head_and_statistics_of_the_same_pass(self):
+        self.make(hf_models.FAMILIES["gemma2"])
+        self.text.write_text(TEXT * 2)
+        self.made("a", "-a", "gptq", f"--imatrix={self.text}",
+                  "--save-imatrix", self.saved, "-b", "16",
+                  "--calibration-tokens", "128")
+        self.assertEqual(read_imatrix(self.saved)[0]["text"], "text.txt")
+
+    def test_too_few_tokens_get_a_note(self):
+        self.make()
+        done = convert(self.source, self.out, "-q", "-a", "gptq", "-b", "16",
+                       "--calibration-tokens", "64")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("have the search instead: fewer than 2", done.stderr)
+
+    def test_statistics_are_not_enough(self):
+        self.make()
+        self.made("a", "--imatrix", "--save-imatrix", self.saved, *SMALL)
+        self.refused(2, "--algorithm gptq needs a text", "-a", "gptq",
+                     f"--imatrix={self.saved}")
+
+
 class Refusals(Folder):
     def test_texts_and_files(self):
         self.make()

@@ -559,7 +559,7 @@ class Refusals(Folder):
         self.make()
         for flags, text in ((["-p", "int3"], '--precision is "int3"'),
                             (["-b", "48"], '--block-size is "48"'),
-                            (["-a", "gptq"], '--algorithm is "gptq"'),
+                            (["-a", "awq"], '--algorithm is "awq"'),
                             (["-p", "fp32", "-b", "32"], "means nothing with"),
                             (["--symmetric", "--asymmetric"], "exclude"),
                             (["--accuracy-level", "5"], "0..4"),

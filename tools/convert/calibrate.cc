@@ -11,8 +11,6 @@
 namespace slm::convert {
 namespace {
 
-constexpr const char* kHead = "lm_head.MatMul.weight";
-
 struct ColumnSums {
   std::vector<double> squares;  // [K]
 };
@@ -37,7 +35,21 @@ void AddSquares(const TensorView& x, ThreadPool& threads, ColumnSums* sums) {
               });
 }
 
+std::vector<float> MeansOf(const ColumnSums& sums, size_t count) {
+  std::vector<float> means;
+  for (const double sum : sums.squares) {
+    means.push_back(static_cast<float>(sum / static_cast<double>(count)));
+  }
+  return means;
+}
+
 }  // namespace
+
+std::vector<float> MeanSquares(const TensorView& x, ThreadPool& threads) {
+  ColumnSums sums;
+  AddSquares(x, threads, &sums);
+  return MeansOf(sums, x.Count() / sums.squares.size());
+}
 
 Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
                               const std::vector<Weight>& weights,
@@ -57,7 +69,7 @@ Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
     const auto found = sums.find(graph.values[node.inputs[1]].name);
     if (found == sums.end()) return OkStatus();
     AddSquares(*inputs[0], threads, &found->second);
-    at_head = found->first == kHead;
+    at_head = found->first == kHeadWeight;
     // Logits of every token would be the largest tensor of all, for nothing.
     return at_head ? Error(ErrorKind::kRuntime, "no logits are wanted")
                    : OkStatus();
@@ -78,10 +90,7 @@ Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
   out.tokens = total;
   for (const auto& [name, of_weight] : sums) {
     if (of_weight.squares.empty()) continue;  // not the input of a MatMul
-    std::vector<float>& means = out.means[name];
-    for (const double sum : of_weight.squares) {
-      means.push_back(static_cast<float>(sum / static_cast<double>(total)));
-    }
+    out.means[name] = MeansOf(of_weight, total);
   }
   return out;
 }

@@ -18,6 +18,7 @@
 #include "runtime/model.h"
 #include "slm/slm.h"
 #include "tools/convert/calibrate.h"
+#include "tools/convert/gptq_pass.h"
 #include "tools/convert/graph.h"
 #include "tools/convert/imatrix.h"
 #include "tools/convert/kept.h"
@@ -123,7 +124,7 @@ Status CheckDisk(const std::string& folder, uint64_t bytes) {
 Status WriteModel(const Source& source, const Options& options,
                   const DecoderGraph& decoder, const DataLayout& layout,
                   const std::string& folder, ThreadPool& threads,
-                  const Imatrix* imatrix) {
+                  const Calibration* calibration) {
   SLM_RETURN_IF_ERROR(CheckDisk(folder, layout.bytes));
   SLM_ASSIGN_OR_RETURN(FileWriter data,
                        FileWriter::Create(folder + "/model.onnx.data"));
@@ -137,7 +138,7 @@ Status WriteModel(const Source& source, const Options& options,
   }
   const Status written = WriteWeights(
       *source.weights, source.adapters, source.spec, decoder.weights,
-      options.graph, layout, threads, report, &data, imatrix);
+      options.graph, layout, threads, report, &data, calibration);
   progress.End();
   SLM_RETURN_IF_ERROR(written);
   SLM_RETURN_IF_ERROR(data.Close(layout.bytes));
@@ -231,13 +232,27 @@ Status CheckCalibration(const Options& options,
     if (IsCalibrated(weight)) return OkStatus();
   }
   return Usage(
-      "--imatrix means nothing: the codes of the source are kept; --requantize "
-      "quantises them again");
+      "%s means nothing: the codes of the source are kept; --requantize "
+      "quantises them again",
+      options.calibration.gptq ? "--algorithm gptq" : "--imatrix");
 }
 
-Result<Imatrix> Measure(const Source& source, const Options& options,
-                        const DecoderGraph& decoder, const std::string& folder,
-                        ThreadPool& threads) {
+// Enough for GPTQ of all matrices, within what a pass can hold.
+size_t TokensOf(const CalibrationOptions& calibration,
+                const std::vector<Weight>& weights) {
+  constexpr size_t kUsual = 8192, kMost = 32768;
+  if (calibration.tokens > 0) return calibration.tokens;
+  size_t tokens = kUsual;
+  for (const Weight& weight : weights) {
+    if (!calibration.gptq || !IsCalibrated(weight)) continue;
+    tokens = std::max(tokens, 2 * static_cast<size_t>(weight.k));
+  }
+  return std::min(tokens, kMost);
+}
+
+Result<Calibration> Measure(const Source& source, const Options& options,
+                            const std::vector<Weight>& weights,
+                            const std::string& folder, ThreadPool& threads) {
   SLM_RETURN_IF_ERROR(
       WriteFloatModel(source, FloatOptions(source, options), folder, threads));
   CalibrationLine line(!options.quiet && IsTerminal(stderr));
@@ -248,54 +263,75 @@ Result<Imatrix> Measure(const Source& source, const Options& options,
   };
   SLM_ASSIGN_OR_RETURN(const auto model, Model::Open(folder, ModelOptions()));
   const CalibrationOptions& c = options.calibration;
+  const size_t tokens = TokensOf(c, weights);
   // Not the folder's: there a model without BOS has the builder's 1.
   const int64_t first =
       source.config.bos_token_id.value_or(source.config.eos_token_ids[0]);
   SLM_ASSIGN_OR_RETURN(
       const Documents documents,
       c.file.empty() ? SampleDocuments(*model, static_cast<int32_t>(first),
-                                       c.tokens, threads, progress)
-                     : TokensOfFile(*model, c.file, c.tokens));
-  SLM_ASSIGN_OR_RETURN(
-      Imatrix imatrix,
-      MeasureInputs(*model, documents, decoder.weights, threads, progress));
+                                       tokens, threads, progress)
+                     : TokensOfFile(*model, c.file, tokens));
+  Calibration out;
+  if (c.gptq && model->plan().ragged) {
+    SLM_ASSIGN_OR_RETURN(out, RunGptq(*model, documents, source, weights,
+                                      folder + "/codes", threads, progress));
+  } else {
+    SLM_ASSIGN_OR_RETURN(out.imatrix, MeasureInputs(*model, documents, weights,
+                                                    threads, progress));
+    if (c.gptq) {
+      out.notes.push_back("gptq: this architecture runs one text at a time (" +
+                          model->plan().dense_reason +
+                          "): the search with --imatrix instead");
+    }
+  }
   line.End();
-  SLM_ASSIGN_OR_RETURN(imatrix.model, Fingerprint(source));
-  imatrix.text = c.file.empty()
-                     ? "sampled"
-                     : std::filesystem::path(c.file).filename().string();
-  return imatrix;
+  return out;
 }
 
-// Statistics from their file, or measured in `folder`, which is removed.
-Result<Imatrix> Calibrate(const Source& source, const Options& options,
-                          const DecoderGraph& decoder,
-                          const std::string& folder, ThreadPool& threads,
-                          std::vector<std::string>* notes) {
+// Statistics from their file, or measured in `folder`, which is removed (what
+// is mapped of it stays readable).
+Result<Calibration> Calibrate(const Source& source, const Options& options,
+                              const std::vector<Weight>& weights,
+                              const std::string& folder, ThreadPool& threads) {
   const CalibrationOptions& c = options.calibration;
+  SLM_ASSIGN_OR_RETURN(const std::string model, Fingerprint(source));
   if (!c.file.empty() && IsImatrixFile(c.file)) {
-    SLM_ASSIGN_OR_RETURN(Imatrix imatrix, LoadImatrix(c.file));
-    SLM_RETURN_IF_ERROR(CheckImatrix(imatrix, decoder.weights, c.file));
-    SLM_ASSIGN_OR_RETURN(const std::string model, Fingerprint(source));
-    if (imatrix.model != model) {
-      notes->push_back(Format("\"%s\" was measured on other weights",
-                              Printable(c.file, 400).c_str()));
+    const std::string shown = Printable(c.file, 400);
+    if (c.gptq) {
+      return Usage("--algorithm gptq needs a text, \"%s\" holds statistics",
+                   shown.c_str());
     }
-    return imatrix;
+    Calibration out;
+    SLM_ASSIGN_OR_RETURN(out.imatrix, LoadImatrix(c.file));
+    SLM_RETURN_IF_ERROR(CheckImatrix(out.imatrix, weights, c.file));
+    if (out.imatrix.model != model) {
+      out.notes.push_back("\"" + shown + "\" was measured on other weights");
+    }
+    return out;
   }
   if (!c.file.empty() && !IsFile(c.file)) {
     return Error(ErrorKind::kNotFound, "--imatrix: no such file \"%s\"",
                  Printable(c.file, 400).c_str());
   }
-  Result<Imatrix> measured = Measure(source, options, decoder, folder, threads);
+  Result<Calibration> out = Measure(source, options, weights, folder, threads);
   std::error_code error;
   std::filesystem::remove_all(folder, error);
-  SLM_RETURN_IF_ERROR(measured.status());
-  SLM_RETURN_IF_ERROR(CheckImatrix(*measured, decoder.weights, "--imatrix"));
-  if (!c.save.empty()) {
-    SLM_RETURN_IF_ERROR(SaveImatrix(*measured, c.save));
+  SLM_RETURN_IF_ERROR(out.status());
+  SLM_RETURN_IF_ERROR(CheckImatrix(out->imatrix, weights, "--imatrix"));
+  for (const Weight& weight : weights) {
+    if (weight.kind != WeightKind::kQuantizedExperts) continue;
+    out->notes.push_back("experts are quantised without statistics");
+    break;
   }
-  return measured;
+  out->imatrix.model = model;
+  out->imatrix.text = c.file.empty()
+                          ? "sampled"
+                          : std::filesystem::path(c.file).filename().string();
+  if (!c.save.empty()) {
+    SLM_RETURN_IF_ERROR(SaveImatrix(out->imatrix, c.save));
+  }
+  return out;
 }
 
 // Tries the folder, and writes down what became of the conversion.
@@ -402,14 +438,16 @@ Status WriteFolder(const Source& source, const KeptGrids& kept, Options options,
         choice, ChooseBits(source, kept, at + "/mixed", threads, &options,
                            &decoder, &layout, summary));
   }
-  Imatrix imatrix;
+  Calibration calibration;
   if (options.calibration.used) {
-    SLM_ASSIGN_OR_RETURN(
-        imatrix, Calibrate(source, options, decoder, at + "/calibration",
-                           threads, &summary->notes));
+    SLM_ASSIGN_OR_RETURN(calibration,
+                         Calibrate(source, options, decoder.weights,
+                                   at + "/calibration", threads));
+    summary->notes.insert(summary->notes.end(), calibration.notes.begin(),
+                          calibration.notes.end());
   }
   SLM_RETURN_IF_ERROR(
-      WriteModel(source, options, decoder, layout, at, threads, &imatrix));
+      WriteModel(source, options, decoder, layout, at, threads, &calibration));
   const bool runs = !source.onnx || source.onnx->folder;  // has a tokenizer
   if (runs) {
     SLM_RETURN_IF_ERROR(
@@ -447,7 +485,9 @@ Result<Planned> Plan(const Source& source, const Options& options,
   if (source.onnx) {
     if (options.calibration.used || options.target_bpw > 0) {
       return Usage("%s is not supported with ONNX sources",
-                   options.target_bpw > 0 ? "--mixed auto" : "--imatrix");
+                   options.target_bpw > 0     ? "--mixed auto"
+                   : options.calibration.gptq ? "--algorithm gptq"
+                                              : "--imatrix");
     }
     SLM_ASSIGN_OR_RETURN(
         layout, LayOutOnnx(RequestOf(options), source.onnx.get(),

@@ -33,13 +33,14 @@ constexpr Flag kFlags[] = {
     {"b,block-size", "16|32|64|128|256", "weights that share a scale (32)"},
     {"symmetric", "", "no zero points (this is the default)"},
     {"asymmetric", "", "a zero point for each block"},
-    {"a,algorithm", "search|default|rtn|k_quant",
+    {"a,algorithm", "search|default|rtn|k_quant|gptq",
      "how scales are chosen (search)"},
     {"imatrix", "FILE",
      "weigh errors by activations; FILE: a text, or saved statistics; "
      "without: on text sampled from the model (--imatrix=FILE, with =)"},
     {"save-imatrix", "FILE", "keep the statistics for another conversion"},
-    {"calibration-tokens", "N", "that activations are measured on (8192)"},
+    {"calibration-tokens", "N",
+     "that activations are measured on (8192, more for gptq)"},
     {"accuracy-level", "0|1|2|3|4", "of MatMulNBits; 4: int8 activations (4)"},
     {"lm-head", "int4|int8|float", "the head and an embedding tied to it"},
     {"embedding", "int4|int8|float", "the embedding (float where not tied)"},
@@ -116,6 +117,9 @@ and blocks exactly; another -p or --requantize quantises it again.
 --imatrix runs the model on 8192 tokens: about the time of two prompts of that
 length, a float copy of the model (float16, 2 bytes a weight; float32 where the
 source is) in the output folder's temporary one, and its memory while it runs.
+gptq is the search with imatrix, and columns take over the errors of those before
+them: best, and slowest. It holds the activations of all its tokens in memory (for
+8192 of a 0.5 B model 0.5 GB) and takes some K^3 of time for each width K.
 slm-convert check FOLDER opens a model folder and compares it with its slm.json.
 These command lines are understood, too (--force is ours):
   slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
@@ -136,6 +140,7 @@ constexpr std::pair<const char*, Precision> kPrecisions[] = {
 
 constexpr std::pair<const char*, QuantAlgorithm> kAlgorithmNames[] = {
     {"search", QuantAlgorithm::kSearch},
+    {"gptq", QuantAlgorithm::kSearch},  // with CalibrationOptions::gptq
     {"default", QuantAlgorithm::kDefault},
     {"rtn", QuantAlgorithm::kRtn},
     {"k_quant", QuantAlgorithm::kKQuant},
@@ -346,14 +351,17 @@ void ReadGraph(Reader* in, GraphOptions* graph) {
 
 Status ReadCalibration(Reader* in, const GraphOptions& graph,
                        CalibrationOptions* out) {
-  out->used = in->Has("imatrix");
+  const std::string* name = in->Text("algorithm");
+  out->gptq = name && *name == "gptq";
+  out->used = in->Has("imatrix") || out->gptq;
   if (const std::string* file = in->Text("imatrix")) out->file = *file;
   if (const std::string* save = in->Text("save-imatrix")) out->save = *save;
   in->Get("calibration-tokens", kFewestTokens, kMostTokens, &out->tokens);
   SLM_RETURN_IF_ERROR(in->status());
-  for (const char* name : {"save-imatrix", "calibration-tokens"}) {
-    if (in->Has(name) && !out->used) {
-      return Usage("--%s means nothing without --imatrix", name);
+  for (const char* flag : {"save-imatrix", "calibration-tokens"}) {
+    if (in->Has(flag) && !out->used) {
+      return Usage("--%s means nothing without --imatrix or --algorithm gptq",
+                   flag);
     }
   }
   const QuantAlgorithm algorithm = graph.quantize.algorithm;
@@ -423,6 +431,12 @@ const char* PrecisionName(Precision precision) {
     if (value == precision) return name;
   }
   return "";
+}
+
+const char* AlgorithmName(const Options& options) {
+  return options.calibration.gptq
+             ? "gptq"
+             : AlgorithmName(options.graph.quantize.algorithm);
 }
 
 const char* AlgorithmName(QuantAlgorithm algorithm) {

@@ -19,9 +19,10 @@ enum class Action { kRun, kCheck, kHelp, kVersion };
 // Statistics of activations, which the search then weighs errors with.
 struct CalibrationOptions {
   bool used = false;
-  std::string file;      // a text or saved statistics; empty: sampled text
-  std::string save;      // where the statistics go; empty: nowhere
-  size_t tokens = 8192;  // at most, of a text
+  std::string file;   // a text or saved statistics; empty: sampled text
+  std::string save;   // where the statistics go; empty: nowhere
+  size_t tokens = 0;  // 0: as many as are needed
+  bool gptq = false;  // the search's grids, errors passed on
 };
 
 struct Options {
@@ -60,6 +61,7 @@ std::string Help();
 // "int4", "search".
 const char* PrecisionName(Precision precision);
 const char* AlgorithmName(QuantAlgorithm algorithm);
+const char* AlgorithmName(const Options& options);  // or "gptq"
 
 }  // namespace slm::convert
 

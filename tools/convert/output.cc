@@ -271,7 +271,7 @@ Result<std::string> ProvenanceText(const Source& source, const Options& options,
   json.String("precision",
               unchanged ? "unchanged" : PrecisionName(graph.precision));
   if (graph.quantized() && !unchanged) {
-    json.String("algorithm", AlgorithmName(graph.quantize.algorithm));
+    json.String("algorithm", AlgorithmName(options));
     json.Int("block_size", static_cast<int64_t>(graph.quantize.block_size));
     json.Bool("symmetric", graph.quantize.symmetric);
     json.Int("accuracy_level", graph.accuracy_level);

@@ -11,6 +11,7 @@ usage: quality.py SLM_CONVERT MODELS      MODELS/NAME/{hf,eval_ids.jsonl,onnx-*}
 import json
 import math
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,10 +24,19 @@ OURS = [
     ("default", ["-a", "default"]),
     ("rtn", ["-a", "rtn"]),
     ("search", ["-a", "search"]),
+    ("search, imatrix", ["-a", "search", "--imatrix"]),
+    ("gptq", ["-a", "gptq"]),
     ("default, zero points", ["-a", "default", "--asymmetric"]),
     ("rtn, zero points", ["-a", "rtn", "--asymmetric"]),
+    ("k_quant, zero points", ["-a", "k_quant"]),
     ("search, zero points", ["-a", "search", "--asymmetric"]),
+    ("search, imatrix, zero points",
+     ["-a", "search", "--imatrix", "--asymmetric"]),
+    ("gptq, zero points", ["-a", "gptq", "--asymmetric"]),
 ]
+# What the real tools made with 4 bits in blocks of 32, where they could.
+BUILDERS = [("builder's default", "onnx-int4"),
+            ("builder's rtn", "onnx-int4-rtn")]
 
 
 def session(folder):
@@ -75,12 +85,20 @@ def measure(convert, model):
         folder = pathlib.Path(name)
 
         def made(label, flags):
-            subprocess.run([convert, model / "hf", folder / label, "-q", *flags],
-                           check=True)
+            # Text is sampled from the model itself: no document is seen. One
+            # thread: these models are too small for more.
+            subprocess.run([convert, model / "hf", folder / label, "-q", "-t",
+                            "1", "--no-check", *flags], check=True,
+                           stderr=subprocess.DEVNULL)
             return log_probabilities(folder / label, documents)
         base = made("fp32", ["-p", "fp32"])
         for label, flags in OURS:
             out[label] = kl(base, made(label, flags))
+        for label, name in BUILDERS:
+            if (model / name).exists():
+                shutil.copytree(model / name, folder / name)
+                out[label] = kl(base, log_probabilities(folder / name,
+                                                        documents))
     return out
 
 
@@ -91,11 +109,14 @@ def main():
     columns = {m.name: measure(convert, m) for m in models}
     print("| algorithm |", " | ".join(columns), "| geometric mean |")
     print("|---" * (len(columns) + 2) + "|")
-    for label, _ in OURS:
-        values = [column[label] for column in columns.values()]
-        mean = math.exp(sum(map(math.log, values)) / len(values))
-        print(f"| {label} |", " | ".join(f"{v:.4f}" for v in values),
-              f"| {mean:.4f} |", flush=True)
+    for label, _ in BUILDERS + OURS:
+        values = [column.get(label) for column in columns.values()]
+        known = [v for v in values if v is not None]
+        mean = math.exp(sum(map(math.log, known)) / len(known))
+        print(f"| {label} |",
+              " | ".join("-" if v is None else f"{v:.4f}" for v in values),
+              f"| {mean:.4f} |" if len(known) == len(values) else "| - |",
+              flush=True)
 
 
 if __name__ == "__main__":

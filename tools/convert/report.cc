@@ -67,7 +67,7 @@ std::string ReportText(const ReportFacts& facts, const Options& options) {
   json.String("architecture", facts.architecture);
   json.String("precision", PrecisionName(graph.precision));
   if (graph.quantized()) {
-    json.String("algorithm", AlgorithmName(graph.quantize.algorithm));
+    json.String("algorithm", AlgorithmName(options));
     json.Int("block_size", static_cast<int64_t>(graph.quantize.block_size));
     json.Bool("symmetric", graph.quantize.symmetric);
     json.Int("accuracy_level", graph.accuracy_level);

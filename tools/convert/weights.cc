@@ -11,6 +11,7 @@
 
 #include "ops/kernels/convert.h"
 #include "runtime/core/shape.h"
+#include "tools/convert/calibrate.h"
 #include "tools/convert/experts.h"
 #include "tools/convert/weight_reader.h"
 
@@ -19,7 +20,6 @@ namespace {
 
 // Float32 values of a panel. Two are alive at a time with what is made of them.
 constexpr size_t kPanelValues = size_t{4} << 20;
-constexpr const char* kHead = "lm_head.MatMul.weight";
 
 DType FloatsOf(const Weight& weight, DType graph) {
   return weight.floats.value_or(weight.quantized() ? DType::kF32 : graph);
@@ -30,14 +30,14 @@ class Writer {
   Writer(const TensorSource& source, const AdapterSet& adapters,
          const DecoderSpec& spec, const GraphOptions& options,
          ThreadPool& threads, const WriteProgress& progress, FileWriter* file,
-         const Imatrix* imatrix)
+         const Calibration* calibration)
       : reader_(source, adapters, threads),
         spec_(spec),
         options_(options),
         threads_(threads),
         progress_(progress),
         file_(file),
-        imatrix_(imatrix) {}
+        calibration_(calibration) {}
 
   Status Write(const Weight& weight,
                const std::vector<OnnxInitializer>& parts) {
@@ -158,6 +158,9 @@ class Writer {
     const QuantizedRows out{codes_.data(), scales_.data(), zeros_.data()};
     if (weight.kept) {
       SLM_RETURN_IF_ERROR(reader_.ReadKept(weight, r, rows, out));
+    } else if (calibration_ && calibration_->codes.Has(weight.name)) {
+      calibration_->codes.Read(weight, r, rows, out);
+      return OkStatus();
     } else {
       panel_.resize(count * k);
       SLM_RETURN_IF_ERROR(reader_.Read(weight, r, rows, panel_.data()));
@@ -177,9 +180,9 @@ class Writer {
   // Errors of a tied table matter to the embedding, too, which no statistics
   // weigh: weighing them for the head alone gave 2 % more KL divergence.
   std::vector<float> Importance(const Weight& weight) const {
-    const bool tied = spec_.tied && weight.name == kHead;
-    return imatrix_ && IsCalibrated(weight) && !tied
-               ? ImportanceOf(*imatrix_, weight.name)
+    const bool tied = spec_.tied && weight.name == kHeadWeight;
+    return calibration_ && IsCalibrated(weight) && !tied
+               ? ImportanceOf(calibration_->imatrix, weight.name)
                : std::vector<float>();
   }
 
@@ -308,7 +311,7 @@ class Writer {
   ThreadPool& threads_;
   const WriteProgress& progress_;
   FileWriter* file_;
-  const Imatrix* imatrix_;
+  const Calibration* calibration_;
   uint64_t done_ = 0;
   DType floats_ = DType::kF32;  // of the weight at hand
   std::vector<float> panel_, turned_, scales_;
@@ -489,9 +492,9 @@ Status WriteWeights(const TensorSource& source, const AdapterSet& adapters,
                     const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
-                    FileWriter* file, const Imatrix* imatrix) {
+                    FileWriter* file, const Calibration* calibration) {
   Writer writer(source, adapters, spec, options, threads, progress, file,
-                imatrix);
+                calibration);
   for (size_t i = 0; i < weights.size(); ++i) {
     SLM_RETURN_IF_ERROR(writer.Write(weights[i], layout.parts[i]));
   }

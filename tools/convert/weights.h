@@ -15,8 +15,8 @@
 #include "runtime/core/threads.h"
 #include "tools/convert/adapter.h"
 #include "tools/convert/decoder_spec.h"
+#include "tools/convert/gptq_pass.h"
 #include "tools/convert/graph.h"
-#include "tools/convert/imatrix.h"
 #include "tools/convert/tensors.h"
 
 namespace slm::convert {
@@ -46,12 +46,13 @@ struct WriteProgress {
   std::function<Status(uint64_t done)> report;
 };
 
-// kSearch weighs errors by the statistics, where there are any.
+// Codes that are found already are taken; else kSearch weighs errors by the
+// statistics, where there are any.
 Status WriteWeights(const TensorSource& source, const AdapterSet& adapters,
                     const DecoderSpec& spec, const std::vector<Weight>& weights,
                     const GraphOptions& options, const DataLayout& layout,
                     ThreadPool& threads, const WriteProgress& progress,
-                    FileWriter* file, const Imatrix* imatrix = nullptr);
+                    FileWriter* file, const Calibration* calibration = nullptr);
 
 }  // namespace slm::convert
 
