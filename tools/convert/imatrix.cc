@@ -70,10 +70,12 @@ Status ReadWeight(const JsonValue& entry, std::string_view bytes, size_t* at,
 }  // namespace
 
 Result<std::string> Fingerprint(const Source& source) {
-  SLM_ASSIGN_OR_RETURN(const std::string config,
-                       ReadFile(source.folder + "/config.json"));
   Sha256 hash;
-  AddSized(config, &hash);
+  const std::string path = source.folder + "/config.json";
+  if (IsFile(path)) {  // GGUF has none
+    SLM_ASSIGN_OR_RETURN(const std::string config, ReadFile(path));
+    AddSized(config, &hash);
+  }
   std::vector<float> row;
   for (const auto& [name, tensor] : source.weights->tensors()) {
     AddSized(name, &hash);
