@@ -32,6 +32,29 @@ std::vector<std::string> ListFolder(const std::string& path) {
   return names;
 }
 
+FolderEntries ListEntries(const std::string& path, size_t most) {
+  FolderEntries entries;
+  std::error_code error;
+  fs::directory_iterator it(path, error);
+  entries.readable = !error;
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    if (entries.names.size() >= most) {
+      entries.cut = true;
+      break;
+    }
+    entries.names.push_back(it->path().filename().string());
+  }
+  std::sort(entries.names.begin(), entries.names.end());
+  return entries;
+}
+
+uint64_t FileBytes(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return 0;
+  const uint64_t size = fs::file_size(path, error);
+  return error ? 0 : size;
+}
+
 Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   const std::string shown = Printable(path, 400);
   if (!IsFile(path)) {

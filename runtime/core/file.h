@@ -4,6 +4,7 @@
 #define SLM_RUNTIME_CORE_FILE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,17 @@ bool IsFolder(const std::string& path);
 
 // Names in a folder, sorted; "." and ".." left out. Empty if unreadable.
 std::vector<std::string> ListFolder(const std::string& path);
+
+// The same for folders of anybody's: at most so many names.
+struct FolderEntries {
+  std::vector<std::string> names;  // sorted
+  bool readable = false;
+  bool cut = false;  // there are more
+};
+FolderEntries ListEntries(const std::string& path, size_t most);
+
+// Size of a regular file, 0 for anything else.
+uint64_t FileBytes(const std::string& path);
 
 // The whole file; fails if it is larger than max_bytes.
 Result<std::string> ReadFile(const std::string& path,

@@ -78,6 +78,14 @@ struct ProcessMemory {
 };
 ProcessMemory GetProcessMemory();
 
+// Memory of the machine, or of the container that this process is in, in
+// bytes; 0 if unknown.
+struct SystemMemory {
+  size_t total = 0;
+  size_t available = 0;  // without swapping
+};
+SystemMemory GetSystemMemory();
+
 }  // namespace slm
 
 #endif  // SLM_RUNTIME_CORE_MEMORY_H_

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -113,6 +114,32 @@ ProcessMemory GetProcessMemory() {
     size_t total = 0, resident = 0;
     if (std::fscanf(f, "%zu %zu", &total, &resident) == 2) {
       memory.resident = resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    }
+    std::fclose(f);
+  }
+  return memory;
+}
+
+SystemMemory GetSystemMemory() {
+  SystemMemory memory;
+  if (std::FILE* f = std::fopen("/proc/meminfo", "r")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, f)) {
+      size_t kib = 0;
+      if (std::sscanf(line, "MemTotal: %zu", &kib) == 1) {
+        memory.total = kib << 10;
+      } else if (std::sscanf(line, "MemAvailable: %zu", &kib) == 1) {
+        memory.available = kib << 10;
+      }
+    }
+    std::fclose(f);
+  }
+  // A container's limit; "max" where it has none.
+  if (std::FILE* f = std::fopen("/sys/fs/cgroup/memory.max", "r")) {
+    size_t limit = 0;
+    if (std::fscanf(f, "%zu", &limit) == 1 && limit < memory.total) {
+      memory.total = limit;
+      memory.available = std::min(memory.available, limit);
     }
     std::fclose(f);
   }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "loader/models.h"
 #include "runtime/core/file.h"
 #include "runtime/core/terminal.h"
 #include "slm/slm.hpp"
@@ -10,6 +11,7 @@
 #include "tools/run/options.h"
 #include "tools/run/repl.h"
 #include "tools/run/transcript.h"
+#include "tools/run/verbs.h"
 
 namespace slm {
 namespace {
@@ -45,7 +47,10 @@ std::string ReadAll(std::FILE* file) {
 Result<api::ModelPtr> OpenModel(const RunOptions& options) {
   slm_model_params params;
   slm_model_params_init(&params);
-  params.path = options.model.c_str();
+  SLM_ASSIGN_OR_RETURN(const std::string path,
+                       ResolveModel(options.model, options.models_dir));
+  if (options.verbose) std::fprintf(stderr, "model: %s\n", path.c_str());
+  params.path = path.c_str();
   std::string source;
   if (options.template_file) {
     SLM_ASSIGN_OR_RETURN(source,
@@ -193,7 +198,9 @@ int Main(int argc, char** argv) {
       std::printf("slm-run %s\n", slm_version());
       return 0;
     }
-    const Result<int> code = Run(*options);
+    const Result<int> code = options->action == RunAction::kRun
+                                 ? Run(*options)
+                                 : RunVerb(*options);
     if (code.ok()) return *code;
     status = code.status();
   }

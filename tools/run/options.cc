@@ -29,7 +29,8 @@ struct Flag {
 };
 
 constexpr Flag kFlags[] = {
-    {"Prompt", "m,model", "PATH|NAME", "model folder, or its first argument"},
+    {"Prompt", "m,model", "PATH|NAME", "model; else the first word is it"},
+    {"Prompt", "models-dir", "DIR", "look for names below DIR first"},
     {"Prompt", "s,system", "TEXT|@FILE", "system message"},
     {"Prompt", "f,file", "FILE", "prompt from a file"},
     {"Prompt", "raw", "", "no chat template"},
@@ -70,6 +71,7 @@ constexpr Flag kFlags[] = {
     {"Output", "q,quiet", "", "errors only"},
     {"Output", "v,verbose", "", "memory plan, what was chosen and why"},
     {"Output", "version", "", "version"},
+    {"Output", "y,yes", "", "cache rm: do not ask"},
     {"Output", "h,help", "", "a screen of what is used most"},
     {"Output", "help-all", "", "all flags"},
 };
@@ -81,7 +83,15 @@ constexpr const char* kShortHelp =
   slm-run MODEL PROMPT...         one answer
   FILE | slm-run MODEL PROMPT...  one answer; standard input after the prompt
 
-MODEL is a folder.
+  slm-run cache ls | cd DIR | location | rm NAME
+  slm-run model list | info NAME | run NAME [PROMPT]
+  slm-run list [-o json]          models by name
+  slm-run info MODEL              what a model is and the memory it needs
+  slm-run doctor [MODEL]          what this machine has; does MODEL open?
+
+MODEL is a folder or a name found in --models-dir, SLM_MODELS, the folder of
+`cache cd`, ~/.foundry/cache/models or ./models. ./list is a folder, and after
+-- no word is a verb.
 
 Prompt and chat
   -s, --system TEXT|@FILE         system message
@@ -328,7 +338,103 @@ void ReadOutput(Reader* in, RunOptions* o) {
   o->verbose = in->Has("verbose");
 }
 
-Status ReadPrompt(Reader* in, RunOptions* o) {
+// A row for each form of a verb.
+struct Verb {
+  const char* first;
+  const char* second;  // "" if there is none
+  size_t least, most;  // words after it
+  RunAction action;
+  const char* usage;
+};
+
+constexpr size_t kNoLimit = SIZE_MAX;
+constexpr Verb kVerbs[] = {
+    {"cache", "ls", 0, 0, RunAction::kList, "cache ls"},
+    {"cache", "list", 0, 0, RunAction::kList, "cache list"},
+    {"cache", "cd", 1, 1, RunAction::kCacheCd, "cache cd DIR"},
+    {"cache", "location", 0, 0, RunAction::kCacheLocation, "cache location"},
+    {"cache", "rm", 1, 1, RunAction::kCacheRemove, "cache rm NAME"},
+    {"cache", "remove", 1, 1, RunAction::kCacheRemove, "cache remove NAME"},
+    {"model", "ls", 0, 0, RunAction::kList, "model ls"},
+    {"model", "list", 0, 0, RunAction::kList, "model list"},
+    {"model", "info", 1, 1, RunAction::kInfo, "model info NAME"},
+    {"model", "run", 1, kNoLimit, RunAction::kRun, "model run NAME [PROMPT]"},
+    {"run", "", 1, kNoLimit, RunAction::kRun, "run NAME [PROMPT]"},
+    {"list", "", 0, 0, RunAction::kList, "list"},
+    {"info", "", 1, 1, RunAction::kInfo, "info MODEL"},
+    {"doctor", "", 0, 1, RunAction::kDoctor, "doctor [MODEL]"},
+};
+
+// Flags that mean something to other verbs than run.
+bool TakesFlag(RunAction action, std::string_view flag) {
+  if (flag == "models-dir" || flag == "quiet" || flag == "verbose") {
+    return true;
+  }
+  if (flag == "output") {
+    return action == RunAction::kList || action == RunAction::kCacheLocation;
+  }
+  return flag == "yes" && action == RunAction::kCacheRemove;
+}
+
+// Whether the first word may be a verb: neither after "--" nor beside -m,
+// which names the model, so that all words are the prompt.
+bool MayBeVerb(std::span<const std::string> args) {
+  for (size_t i = 0; i < args.size(); ++i) {
+    const std::string_view arg = args[i];
+    if (arg == "--") return false;
+    if (arg.size() < 2 || arg[0] != '-') break;
+    if (arg.find('=') != std::string_view::npos) continue;
+    for (const Flag& flag : kFlags) {
+      const std::string_view names = flag.names;
+      const size_t comma = names.find(',');
+      const bool is = arg == "--" + std::string(names.substr(comma + 1)) ||
+                      (comma == 1 && arg == "-" + std::string(1, names[0]));
+      if (is && flag.value[0] != '\0' && names != "stats") ++i;
+    }
+  }
+  return true;
+}
+
+// Takes a verb and its words from the beginning of o->prompt_words.
+Status ReadVerb(const cxxopts::ParseResult& parsed, RunOptions* o) {
+  std::vector<std::string>& words = o->prompt_words;
+  std::string seconds;
+  for (const Verb& verb : kVerbs) {
+    if (words.empty() || words[0] != verb.first) continue;
+    const size_t count = verb.second[0] ? 2 : 1;
+    if (count == 2 && (words.size() < 2 || words[1] != verb.second)) {
+      seconds += (seconds.empty() ? "" : ", ") + std::string(verb.second);
+      continue;
+    }
+    const size_t after = words.size() - count;
+    if (after < verb.least || after > verb.most) {
+      return Usage("usage: slm-run %s", verb.usage);
+    }
+    o->action = verb.action;
+    words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(count));
+    if (verb.action == RunAction::kRun) return OkStatus();
+    for (const auto& argument : parsed.arguments()) {
+      if (argument.key() == "words" || TakesFlag(verb.action, argument.key())) {
+        continue;
+      }
+      return Usage("--%s means nothing to slm-run %s",
+                   argument.key().c_str(), verb.usage);
+    }
+    if (!words.empty()) o->model = words[0];
+    words.clear();
+    if (o->output == OutputFormat::kJsonLines) {
+      return Usage("--output is \"jsonl\", must be text or json");
+    }
+    return OkStatus();
+  }
+  if (seconds.empty()) return OkStatus();
+  return Usage("slm-run %s wants one of %s; a model folder of that name is "
+               "./%s",
+               words[0].c_str(), seconds.c_str(), words[0].c_str());
+}
+
+Status ReadPrompt(Reader* in, const cxxopts::ParseResult& parsed,
+                  bool may_be_verb, RunOptions* o) {
   in->Get("system", &o->system);
   in->Get("file", &o->file);
   if (const std::string* text = in->Text("template")) {
@@ -338,6 +444,8 @@ Status ReadPrompt(Reader* in, RunOptions* o) {
       o->template_file = text->substr(1);
     }
   }
+  in->Get("models-dir", &o->models_dir);
+  o->yes = in->Has("yes");
   o->raw = in->Has("raw");
   in->Get("session", &o->session);
   o->no_history = in->Has("no-history");
@@ -350,6 +458,12 @@ Status ReadPrompt(Reader* in, RunOptions* o) {
                      &o->show_think);
   o->show_prompt = in->Has("show-prompt");
   o->prompt_words = in->List("words");
+  if (!in->status().ok()) return in->status();
+  if (may_be_verb && !in->Has("model")) {
+    SLM_RETURN_IF_ERROR(ReadVerb(parsed, o));
+    if (o->action != RunAction::kRun) return OkStatus();
+  }
+  if (o->yes) return Usage("--yes means nothing without cache rm");
   if (const std::string* text = in->Text("model")) {
     o->model = *text;
   } else if (!o->prompt_words.empty()) {
@@ -358,7 +472,8 @@ Status ReadPrompt(Reader* in, RunOptions* o) {
   }
   if (!in->status().ok()) return in->status();
   if (o->model.empty()) {
-    return Usage("no model: pass a folder, as in slm-run MODEL \"Hello\"");
+    return Usage(
+        "no model: pass a folder or a name, as in slm-run MODEL \"Hello\"");
   }
   return OkStatus();
 }
@@ -411,7 +526,7 @@ Result<RunOptions> ParseRunOptions(std::span<const std::string> args) {
     ReadSampling(&in, &options);
     ReadMachine(&in, &options);
     ReadOutput(&in, &options);
-    SLM_RETURN_IF_ERROR(ReadPrompt(&in, &options));
+    SLM_RETURN_IF_ERROR(ReadPrompt(&in, parsed, MayBeVerb(args), &options));
   } catch (const std::exception& e) {
     return Usage("%s; see slm-run --help", Printable(e.what()).c_str());
   }

@@ -15,7 +15,18 @@
 
 namespace slm {
 
-enum class RunAction { kRun, kHelp, kHelpAll, kVersion };
+enum class RunAction {
+  kRun,
+  kHelp,
+  kHelpAll,
+  kVersion,
+  kList,
+  kInfo,
+  kDoctor,
+  kCacheCd,
+  kCacheLocation,
+  kCacheRemove,
+};
 enum class KvType { kF32, kF16, kInt8 };
 enum class OverflowPolicy { kError, kDropOldest };
 enum class OutputFormat { kText, kJson, kJsonLines };
@@ -30,8 +41,10 @@ enum class ShowThink {
 
 struct RunOptions {
   RunAction action = RunAction::kRun;
-  std::string model;
+  std::string model;  // a path or a name; of verbs the model or folder, or ""
   std::vector<std::string> prompt_words;
+  std::optional<std::string> models_dir;
+  bool yes = false;  // cache rm: do not ask
 
   std::optional<std::string> system;  // text or @file
   std::optional<std::string> file;    // a prompt file
