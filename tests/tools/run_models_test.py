@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Models by name and the verbs of Foundry Local's command line.
 
-usage: run_models_test.py SLM_RUN tests/data/tiny-model
+usage: run_models_test.py SLM_RUN tests/data/tiny-model SLM_CONVERT SLM_BENCH
 """
 import json
 import os
@@ -16,7 +16,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pty_program import Program  # noqa: E402
 
-RUN, MODEL = (os.path.abspath(p) for p in sys.argv[1:3])
+RUN, MODEL, CONVERT, BENCH = (os.path.abspath(p) for p in sys.argv[1:5])
 SENTENCE = ("Hello, I am a tiny test model made by one script; this sentence "
             "is all it can say. Give slm-run the folder of something bigger!")
 # As in the tutorial.
@@ -150,6 +150,22 @@ class Models(unittest.TestCase):
             shutil.rmtree(places[key])
         self.run_slm("m", "hi", code=3)
 
+    def test_the_other_programs_take_the_same_names(self):
+        self.add(self.work / "models/a/b", "mine")
+        for command in ([CONVERT, "check", "mine"],
+                        [BENCH, "mine", "-p", "8", "-n", "2", "-r", "1"]):
+            with self.subTest(command[0]):
+                done = subprocess.run(command, env=self.env, cwd=self.work,
+                                      capture_output=True, encoding="utf-8",
+                                      timeout=300)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                command[command.index("mine")] = "nobodys"
+                done = subprocess.run(command, env=self.env, cwd=self.work,
+                                      capture_output=True, encoding="utf-8",
+                                      timeout=60)
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertIn("known: mine", done.stderr)
+
     def test_two_of_one_name_are_refused(self):
         self.add(self.work / "models/a", "same")
         self.add(self.work / "models/b", "same")
@@ -261,4 +277,4 @@ class Models(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:])

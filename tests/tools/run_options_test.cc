@@ -98,7 +98,13 @@ TEST(RunOptions, EveryFlagReachesItsField) {
 
 TEST(RunOptions, MistakesAreUsageErrorsThatSayWhatIsWrong) {
   const std::pair<Args, const char*> cases[] = {
-      {{}, "no model: pass a folder, as in slm-run MODEL \"Hello\""},
+      {{},
+       "no model: pass a folder or a name, as in slm-run MODEL \"Hello\""},
+      {{"cache", "cd"}, "usage: slm-run cache cd DIR"},
+      {{"list", "--temp", "1"}, "--temp means nothing to slm-run list"},
+      {{"doctor", "-o", "json"}, "--output means nothing to slm-run doctor [MODEL]"},
+      {{"--stats", "list"}, "--stats means nothing to slm-run list"},
+      {{"m", "--yes"}, "--yes means nothing without cache rm"},
       {{"m", "--temp", "hot"}, "--temp is \"hot\", must be a number from 0"},
       {{"m", "--temp", "0.5x"}, "--temp is \"0.5x\", must be a number from 0"},
       {{"m", "--temp", "nan"}, "--temp is \"nan\", must be a number from 0"},
@@ -145,6 +151,35 @@ TEST(RunOptions, HelpAndVersionNeedNoModelAndHelpIsOneScreen) {
   EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 50);
   EXPECT_NE(help.find("--on-overflow"), std::string::npos);
   EXPECT_NE(all.find("--no-rope-recompute"), std::string::npos);
+}
+
+TEST(RunOptions, TheFirstWordIsAVerbUnlessItIsEscaped) {
+  struct Case {
+    Args args;
+    RunAction action;
+    const char* model;
+    size_t words;
+  };
+  for (const Case& c : {
+           Case{{"cache", "cd", "d/"}, RunAction::kCacheCd, "d/", 0},
+           Case{{"cache", "rm", "x", "-y"}, RunAction::kCacheRemove, "x", 0},
+           Case{{"-q", "--models-dir", "d", "list"}, RunAction::kList, "", 0},
+           Case{{"-o", "json", "model", "list"}, RunAction::kList, "", 0},
+           Case{{"model", "run", "x", "a", "b"}, RunAction::kRun, "x", 2},
+           Case{{"run", "x"}, RunAction::kRun, "x", 0},
+           Case{{"doctor"}, RunAction::kDoctor, "", 0},
+           Case{{"--", "list", "a"}, RunAction::kRun, "list", 1},
+           Case{{"-n", "3", "--", "info", "a"}, RunAction::kRun, "info", 1},
+           Case{{"./list", "a"}, RunAction::kRun, "./list", 1},
+           Case{{"-m", "x", "list", "a"}, RunAction::kRun, "x", 2},
+           Case{{"--model=x", "list"}, RunAction::kRun, "x", 1},
+           Case{{"m", "list"}, RunAction::kRun, "m", 1},
+       }) {
+    const RunOptions o = Parse(c.args);
+    EXPECT_EQ(o.action, c.action) << c.args[0];
+    EXPECT_EQ(o.model, c.model) << c.args[0];
+    EXPECT_EQ(o.prompt_words.size(), c.words) << c.args[0];
+  }
 }
 
 TEST(RunOptions, SamplingChangesByName) {

@@ -9,7 +9,8 @@ add_test(NAME chat_test
           $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 add_test(NAME run_models_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/run_models_test.py
-          $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+          $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
+          $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-bench>)
 slm_test(bench_options_test
   SOURCES tools/bench_options_test.cc
   LINKS slm_bench_options)

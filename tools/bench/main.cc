@@ -2,7 +2,9 @@
 // slm-bench: speed and memory of a model folder.
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
+#include "loader/models.h"
 #include "ops/kernels/machine_limits.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/cpu.h"
@@ -31,7 +33,9 @@ Result<Opened> Open(const Options& options) {
                  static_cast<int>(message.size()), message.data());
   };
   Opened opened;
-  SLM_ASSIGN_OR_RETURN(opened.model, Model::Open(options.model, model_options));
+  SLM_ASSIGN_OR_RETURN(const std::string path,
+                       ResolveModel(options.model, std::nullopt));
+  SLM_ASSIGN_OR_RETURN(opened.model, Model::Open(path, model_options));
   // As slm-run: the model's own wish counts unless the user has one.
   const auto wish = opened.model->config().decoder.session.intra_op_num_threads;
   opened.threads = std::make_unique<ThreadPool>(

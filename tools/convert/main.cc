@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // slm-convert: a Hugging Face folder into a model folder.
 #include <cstdio>
+#include <optional>
 #include <string_view>
 
+#include "loader/models.h"
 #include "runtime/core/cpu.h"
 #include "runtime/core/file_output.h"
 #include "runtime/core/memory.h"
@@ -57,8 +59,10 @@ Status RunConvert(const Options& options) {
 }
 
 Status RunCheck(const Options& options) {
+  SLM_ASSIGN_OR_RETURN(const std::string folder,
+                       ResolveModel(options.source, std::nullopt));
   SLM_ASSIGN_OR_RETURN(const CheckReport report,
-                       CheckFolder(options.source, LogWarning));
+                       CheckFolder(folder, LogWarning));
   for (const std::string& note : report.notes) {
     std::fprintf(stderr, "slm-convert: note: %s\n", note.c_str());
   }
