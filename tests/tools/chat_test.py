@@ -414,6 +414,8 @@ class Keys(Chat):
             ("one two\x1b\x7f!", "one !"),               # Alt-Backspace
             ("one two\x01\x1bd", " two"),                # Alt-D
             ("ab\x1b[1;9Pc\x1b[99~d\x1bzé", "abcdé"),    # unknown keys
+            ("a\x1ab", "ab"),  # Ctrl-Z, where no shell could take over
+            ("ab\x10\x0ec", "abc"),                      # Ctrl-P, Ctrl-N
             ("a\x00\x1c\x1db", "ab"),                    # other controls
             ("one\ntwo" + up + "X" + down + "Y", "oneX\ntwoY"),
         ]

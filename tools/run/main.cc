@@ -140,7 +140,7 @@ Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
   }
   SLM_ASSIGN_OR_RETURN(const Answered answered,
                        Answer(chat, sampling, options.model, options));
-  if (options.session) {
+  if (options.session && !answered.text.empty()) {
     turns.push_back({"user", prompt});
     turns.push_back({"assistant", answered.text});
     SLM_RETURN_IF_ERROR(SaveTranscript(*options.session, turns));
