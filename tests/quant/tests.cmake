@@ -2,6 +2,7 @@ slm_test(quant_test
   SOURCES quant/dequantize_test.cc quant/gptq_test.cc
           quant/matmul_integer_test.cc
           quant/qgemm_test.cc quant/quantize_test.cc
+          quant/round_together_test.cc
   LINKS slm_quant)
 
 # Figures, not checks: prints GB/s and GOPS of each SIMD target.

@@ -21,6 +21,7 @@ import hf_models  # noqa: E402
 CONVERT, TOKENIZER = (pathlib.Path(p).resolve() for p in sys.argv[1:3])
 LLAMA = hf_models.FAMILIES["llama"]
 TEXT = "thequickbrownfoxjumpsoverthelazydog" * 3  # a token a letter
+GROUP = 32  # columns whose moments are kept together
 SMALL = ("-b", "16", "--calibration-tokens", "128")
 
 
@@ -32,25 +33,28 @@ def convert(*args, **options):
 def read_imatrix(path):
     with open(path, "rb") as f:
         magic, version, size = f.readline().split()
-        assert (magic, version) == (b"slm-imatrix", b"1")
+        assert (magic, version) == (b"slm-imatrix", b"2")
         meta = json.loads(f.read(int(size)))
         floats = array.array("f", f.read())
-    means, at = {}, 0
+    moments, at = {}, 0
     for entry in meta["weights"]:
-        means[entry["name"]] = floats[at:at + entry["columns"]]
-        at += entry["columns"]
+        end = at + entry["columns"] * GROUP
+        moments[entry["name"]] = floats[at:end]
+        at = end
     assert at == len(floats)
-    return meta, means
+    return meta, moments
 
 
-def expected_means(config, weights, documents):
+def expected_moments(config, weights, documents):
     """From every input that hf_models' forward() multiplies with a matrix."""
     sums, real = {}, hf_models.linear
 
     def linear(w, name, x, n):
-        into = sums.setdefault(name, [0.0] * len(x))
+        into = sums.setdefault(name, [0.0] * (len(x) * GROUP))
         for i, v in enumerate(x):
-            into[i] += v * v
+            first = i - i % GROUP
+            for j, u in enumerate(x[first:first + GROUP]):
+                into[i * GROUP + j] += v * u
         return real(w, name, x, n)
     hf_models.linear = linear
     try:
@@ -96,20 +100,20 @@ class Statistics(Folder):
              "self_attn.o_proj", "mlp.gate_proj": "mlp.gate_proj",
              "mlp.up_proj": "mlp.up_proj", "mlp.down_proj": "mlp.down_proj"}
 
-    def test_means_are_those_of_plain_python(self):
+    def test_moments_are_those_of_plain_python(self):
         weights = self.make()
         self.made("out", f"--imatrix={self.text}", "--save-imatrix",
                   self.saved, "-b", "16")
         vocabulary = json.loads((TOKENIZER / "tokenizer.json").read_text())
         ids = [vocabulary["model"]["vocab"][c] for c in TEXT]
         cut = hf_models.CONTEXT
-        expected = expected_means(LLAMA, weights, [
+        expected = expected_moments(LLAMA, weights, [
             ids[at:at + cut] for at in range(0, len(ids), cut)])
-        meta, means = read_imatrix(self.saved)
+        meta, moments = read_imatrix(self.saved)
         self.assertEqual((meta["tokens"], meta["text"]),
                          (len(ids), "text.txt"))
-        self.assertEqual(len(means), 1 + 5 * LLAMA["num_hidden_layers"])
-        for name, values in means.items():
+        self.assertEqual(len(moments), 1 + 5 * LLAMA["num_hidden_layers"])
+        for name, values in moments.items():
             hf = "head"
             if name != "lm_head.MatMul.weight":
                 layer, rest = name.removeprefix("model.layers.").split(".", 1)
@@ -199,6 +203,8 @@ class Refusals(Folder):
                 (good + b"1", "goes on after its last value"),
                 (good[:40], "not a file of activation statistics"),
                 (good[:-4] + b"\0\0\x80\xbf", "negative or not finite"),
+                (good[:-8] + b"\0\0\x80\x7f" + good[-4:],
+                 "negative or not finite"),
                 (good.replace(b'"tokens"', b'"Tokens"'), "lacks model, tokens"),
                 (good.replace(b'"model"', b'"mo\ndel'), "no JSON")):
             self.saved.write_bytes(data)

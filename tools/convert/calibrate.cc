@@ -1,43 +1,53 @@
 // SPDX-License-Identifier: MIT
 #include "tools/convert/calibrate.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
 
+#include "quant/round_together.h"
+#include "runtime/core/shape.h"
 #include "runtime/session.h"
 
 namespace slm::convert {
 namespace {
 
-struct ColumnSums {
-  std::vector<double> squares;  // [K]
-};
+// [K, kMomentColumns], as Imatrix has the means.
+using Sums = std::vector<double>;
 
-// sums += columns of x [rows, K], squared.
-void AddSquares(const TensorView& x, ThreadPool& threads, ColumnSums* sums) {
+// sums += x_c x_j for the rows of x [rows, K].
+void AddProducts(const TensorView& x, ThreadPool& threads, Sums* sums) {
   const auto k = static_cast<size_t>(x.shape.back());
-  sums->squares.resize(k);
+  sums->resize(k * kMomentColumns);
   const size_t rows = k ? x.Count() / k : 0;
   const float* values = x.As<float>();
-  // 16 columns are a cache line of x; 2^14 values take some 10 us.
-  const size_t grain =
-      std::max<size_t>(16, (size_t{1} << 14) / std::max<size_t>(1, rows));
-  ParallelFor(threads, k, RoundUp(grain, 16),
+  // 16 rows of a group are 16 k multiply-adds, some 10 us.
+  const size_t grain = 16 / std::max<size_t>(1, rows) + 1;
+  ParallelFor(threads, CeilDiv(k, kMomentColumns), grain,
               [&](size_t begin, size_t end, size_t) {
-                for (size_t r = 0; r < rows; ++r) {
-                  for (size_t c = begin; c < end; ++c) {
-                    const double v = double{values[r * k + c]};
-                    sums->squares[c] += v * v;
+                for (size_t first = begin * kMomentColumns;
+                     first < std::min(k, end * kMomentColumns);
+                     first += kMomentColumns) {
+                  const size_t count = std::min(kMomentColumns, k - first);
+                  for (size_t r = 0; r < rows; ++r) {
+                    double v[kMomentColumns] = {};
+                    std::copy_n(values + r * k + first, count, v);
+                    for (size_t c = 0; c < count; ++c) {
+                      double* to = sums->data() + (first + c) * kMomentColumns;
+                      for (size_t j = 0; j < kMomentColumns; ++j)
+                        to[j] += v[c] * v[j];
+                    }
                   }
                 }
               });
 }
 
-std::vector<float> MeansOf(const ColumnSums& sums, size_t count) {
+std::vector<float> MeansOf(const Sums& sums, size_t count) {
   std::vector<float> means;
-  for (const double sum : sums.squares) {
+  means.reserve(sums.size());
+  for (const double sum : sums) {
     means.push_back(static_cast<float>(sum / static_cast<double>(count)));
   }
   return means;
@@ -45,17 +55,17 @@ std::vector<float> MeansOf(const ColumnSums& sums, size_t count) {
 
 }  // namespace
 
-std::vector<float> MeanSquares(const TensorView& x, ThreadPool& threads) {
-  ColumnSums sums;
-  AddSquares(x, threads, &sums);
-  return MeansOf(sums, x.Count() / sums.squares.size());
+std::vector<float> MomentsOf(const TensorView& x, ThreadPool& threads) {
+  Sums sums;
+  AddProducts(x, threads, &sums);
+  return MeansOf(sums, x.Count() * kMomentColumns / sums.size());
 }
 
 Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
                               const std::vector<Weight>& weights,
                               ThreadPool& threads,
                               const CalibrationProgress& progress) {
-  std::map<std::string, ColumnSums, std::less<>> sums;
+  std::map<std::string, Sums, std::less<>> sums;
   for (const Weight& weight : weights) {
     if (IsCalibrated(weight)) sums[weight.name];
   }
@@ -68,7 +78,7 @@ Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
     if (node.type != "MatMul" || inputs.size() != 2) return OkStatus();
     const auto found = sums.find(graph.values[node.inputs[1]].name);
     if (found == sums.end()) return OkStatus();
-    AddSquares(*inputs[0], threads, &found->second);
+    AddProducts(*inputs[0], threads, &found->second);
     at_head = found->first == kHeadWeight;
     // Logits of every token would be the largest tensor of all, for nothing.
     return at_head ? Error(ErrorKind::kRuntime, "no logits are wanted")
@@ -89,8 +99,8 @@ Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
   Imatrix out;
   out.tokens = total;
   for (const auto& [name, of_weight] : sums) {
-    if (of_weight.squares.empty()) continue;  // not the input of a MatMul
-    out.means[name] = MeansOf(of_weight, total);
+    if (of_weight.empty()) continue;  // not the input of a MatMul
+    out.moments[name] = MeansOf(of_weight, total);
   }
   return out;
 }

@@ -18,12 +18,12 @@ namespace slm::convert {
 // The product that gives logits: the last of a pass, which ends there.
 inline constexpr const char* kHeadWeight = "lm_head.MatMul.weight";
 
-// Of each column of x [..., K].
-std::vector<float> MeanSquares(const TensorView& x, ThreadPool& threads);
+// Of x [..., K], as Imatrix has them.
+std::vector<float> MomentsOf(const TensorView& x, ThreadPool& threads);
 
-// Means over the documents for the input of every MatMul whose constant has the
+// Moments over the documents for the input of every MatMul whose constant has the
 // name of a quantised weight; `model` and `text` of the result are the
-// caller's. Sums are in double, a column's in the order of the tokens.
+// caller's. Sums are in double, each in the order of the tokens.
 Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
                               const std::vector<Weight>& weights,
                               ThreadPool& threads,

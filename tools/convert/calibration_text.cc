@@ -116,11 +116,10 @@ class DocumentSampler {
     return OkStatus();
   }
 
+  // Not at an end token: in a chat model it ends a turn, and what comes behind
+  // it, answers above all, would never be seen.
   bool Ended(const std::vector<int32_t>& tokens) const {
-    const auto& eos = model_.config().eos_token_ids;
-    return tokens.size() >= longest_ ||
-           (tokens.size() > 1 &&
-            std::count(eos.begin(), eos.end(), tokens.back()) > 0);
+    return tokens.size() >= longest_;
   }
 
   const Model& model_;

@@ -30,8 +30,8 @@ Result<Documents> TokensOfFile(const Model& model, const std::string& path,
                                size_t count);
 
 // `count` tokens at temperature 1, all in documents that begin with `first`
-// (BOS, or what stands between texts) and end at EOS or 256 tokens. The seed
-// is fixed: the same model, machine and count give the same text whatever the
+// (BOS, or what stands between texts) and go on for 256 tokens. The seed is
+// fixed: the same model, machine and count give the same text whatever the
 // number of threads.
 Result<Documents> SampleDocuments(const Model& model, int32_t first,
                                   size_t count, ThreadPool& threads,

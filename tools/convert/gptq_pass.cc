@@ -89,8 +89,7 @@ class GptqPass {
   Status Prepare(ValueId input, const TensorView& x, const Weight& weight) {
     const auto k = static_cast<size_t>(weight.k);
     const size_t rows = x.Count() / k;
-    std::vector<float>& means = imatrix_.means[weight.name];
-    means = MeanSquares(x, threads_);
+    imatrix_.moments[weight.name] = MomentsOf(x, threads_);
     imatrix_.tokens = rows;
     if (factor_.input == input) return OkStatus();
     factor_.input = input;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "loader/json.h"
+#include "quant/round_together.h"
 #include "runtime/core/file.h"
 #include "runtime/core/sha256.h"
 #include "runtime/core/shape.h"
@@ -16,9 +17,9 @@
 namespace slm::convert {
 namespace {
 
-constexpr std::string_view kMagic = "slm-imatrix 1 ";
-// 126 layers of 53 k columns, seven times: 190 MB.
-constexpr size_t kMostBytes = size_t{1} << 30;
+constexpr std::string_view kMagic = "slm-imatrix 2 ";
+// 126 layers of 53 k columns, seven times, 32 values each: 6 GB.
+constexpr size_t kMostBytes = size_t{1} << 33;
 
 void AddSized(std::string_view bytes, Sha256* hash) {
   const std::string size = std::to_string(bytes.size()) + ":";
@@ -51,19 +52,22 @@ Status ReadWeight(const JsonValue& entry, std::string_view bytes, size_t* at,
       columns->Int() <= 0) {
     return Broken(path, "a weight without name or columns");
   }
-  const auto count = static_cast<uint64_t>(columns->Int());
-  if (count > (bytes.size() - *at) / sizeof(float)) {
+  const auto k = static_cast<uint64_t>(columns->Int());
+  if (k > (bytes.size() - *at) / (kMomentColumns * sizeof(float))) {
     return Broken(path, "it ends before its last value");
   }
+  const size_t count = k * kMomentColumns;
   std::vector<float> values(count);
   std::memcpy(values.data(), bytes.data() + *at, count * sizeof(float));
   *at += count * sizeof(float);
-  for (const float v : values) {
-    if (!std::isfinite(v) || v < 0) {
+  for (size_t i = 0; i < count; ++i) {
+    const bool square =
+        i % kMomentColumns == i / kMomentColumns % kMomentColumns;
+    if (!std::isfinite(values[i]) || (square && values[i] < 0)) {
       return Broken(path, "a mean of squares is negative or not finite");
     }
   }
-  out->means[std::string(name->String())] = std::move(values);
+  out->moments[std::string(name->String())] = std::move(values);
   return OkStatus();
 }
 
@@ -111,19 +115,19 @@ Status SaveImatrix(const Imatrix& imatrix, const std::string& path) {
   json.Int("tokens", static_cast<int64_t>(imatrix.tokens));
   json.String("text", imatrix.text);
   json.BeginArray("weights");
-  for (const auto& [name, means] : imatrix.means) {
+  for (const auto& [name, moments] : imatrix.moments) {
     json.BeginObject();
     json.String("name", name);
-    json.Int("columns", static_cast<int64_t>(means.size()));
+    json.Int("columns", static_cast<int64_t>(moments.size() / kMomentColumns));
     json.EndObject();
   }
   json.EndArray();
   json.EndObject();
   std::string bytes = std::string(kMagic) + std::to_string(json.text().size()) +
                       "\n" + json.text();
-  for (const auto& [name, means] : imatrix.means) {
-    bytes.append(reinterpret_cast<const char*>(means.data()),
-                 means.size() * sizeof(float));
+  for (const auto& [name, moments] : imatrix.moments) {
+    bytes.append(reinterpret_cast<const char*>(moments.data()),
+                 moments.size() * sizeof(float));
   }
   return WriteFileAtomic(path, bytes);
 }
@@ -163,16 +167,17 @@ Status CheckImatrix(const Imatrix& imatrix, const std::vector<Weight>& weights,
                     const std::string& path) {
   for (const Weight& weight : weights) {
     if (!IsCalibrated(weight)) continue;
-    const auto found = imatrix.means.find(weight.name);
+    const auto found = imatrix.moments.find(weight.name);
     const std::string shown = Printable(weight.name);
-    if (found == imatrix.means.end()) {
+    if (found == imatrix.moments.end()) {
       return Invalid("\"%s\" is of another model: it has nothing on \"%s\"",
                      Printable(path, 400).c_str(), shown.c_str());
     }
-    if (found->second.size() != static_cast<size_t>(weight.k)) {
+    const size_t k = found->second.size() / kMomentColumns;
+    if (k != static_cast<size_t>(weight.k)) {
       return Invalid(
           "\"%s\" is of another model: \"%s\" has %zu columns there, %lld here",
-          Printable(path, 400).c_str(), shown.c_str(), found->second.size(),
+          Printable(path, 400).c_str(), shown.c_str(), k,
           static_cast<long long>(weight.k));
     }
   }
@@ -181,16 +186,20 @@ Status CheckImatrix(const Imatrix& imatrix, const std::vector<Weight>& weights,
 
 std::vector<float> ImportanceOf(const Imatrix& imatrix,
                                 const std::string& weight) {
-  const auto found = imatrix.means.find(weight);
-  if (found == imatrix.means.end()) return {};
+  const auto found = imatrix.moments.find(weight);
+  if (found == imatrix.moments.end()) return {};
+  const size_t k = found->second.size() / kMomentColumns;
+  const auto square = [&](size_t c) {
+    return double{found->second[c * kMomentColumns + c % kMomentColumns]};
+  };
   // Mean 1: the search squares and sums in float32.
   double sum = 0;
-  for (const float v : found->second) sum += double{v};
-  const double mean = sum / static_cast<double>(found->second.size());
+  for (size_t c = 0; c < k; ++c) sum += square(c);
+  const double mean = sum / static_cast<double>(k);
   if (!(mean > 0) || !std::isfinite(mean)) return {};
   std::vector<float> importance;
-  for (const float v : found->second) {
-    importance.push_back(static_cast<float>(double{v} / mean));
+  for (size_t c = 0; c < k; ++c) {
+    importance.push_back(static_cast<float>(square(c) / mean));
   }
   return importance;
 }

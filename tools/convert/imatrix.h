@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Statistics of the activations that each matrix is multiplied with, and their
 // file:
-//   slm-imatrix 1 SIZE\n
+//   slm-imatrix 2 SIZE\n
 //   SIZE bytes of JSON: {"model", "tokens", "text", "weights": [{"name",
 //   "columns"}, ...]}
-//   float32, little-endian: the mean of x_j^2 for each column of each weight,
-//   in the order of the list
+//   float32, little-endian: the moments of each weight [columns, 32], in the
+//   order of the list
 // In Python: n = int(f.readline().split()[2]); json.loads(f.read(n));
 // numpy.fromfile(f, "<f4").
 #ifndef SLM_TOOLS_CONVERT_IMATRIX_H_
@@ -26,8 +26,9 @@ struct Imatrix {
   std::string model;    // Fingerprint of the source
   uint64_t tokens = 0;  // over which the means are
   std::string text;     // where they are from: "sampled", or a file's name
-  // By the name of the weight: mean of x_j^2 of each column.
-  std::map<std::string, std::vector<float>> means;
+  // By the name of the weight [K, kMomentColumns] (quant/round_together.h): the
+  // means of x_c x_j for each column c and the columns j of its group.
+  std::map<std::string, std::vector<float>> moments;
 };
 
 // Of the config, the names, types and shapes of the tensors, the first row of
@@ -51,8 +52,8 @@ Result<Imatrix> LoadImatrix(const std::string& path);
 Status CheckImatrix(const Imatrix& imatrix, const std::vector<Weight>& weights,
                     const std::string& path);
 
-// What the search weighs the errors of each column with. Empty if nothing is
-// known of the weight.
+// What the search weighs the errors of each column with: the mean of x_c^2,
+// over its mean. Empty if nothing is known of the weight.
 std::vector<float> ImportanceOf(const Imatrix& imatrix,
                                 const std::string& weight);
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "ops/kernels/convert.h"
+#include "quant/round_together.h"
 #include "runtime/core/shape.h"
 #include "tools/convert/calibrate.h"
 #include "tools/convert/experts.h"
@@ -171,6 +172,11 @@ class Writer {
                         out);
       } else {
         QuantizeRows(q, panel_.data(), count, k, weighed, threads_, out);
+        if (weighed && q.algorithm == QuantAlgorithm::kSearch) {
+          RoundTogether(q, panel_.data(), count, k,
+                        calibration_->imatrix.moments.at(weight.name).data(),
+                        threads_, out);
+        }
       }
     }
     reader_.Release(weight, r, rows);
