@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/run/repl.h"
 
+#include <csignal>
 #include <cstdio>
 #include <string_view>
 #include <utility>
@@ -109,6 +110,9 @@ Repl::Repl(const slm_model* model, slm_chat* chat, const RunOptions& options,
 }
 
 int Repl::Run() {
+  // Between two lines the terminal is as it was found, so a Ctrl-C that comes
+  // then is a signal; no action of its own, but nothing that exec inherits.
+  if (editor_) std::signal(SIGINT, [](int) {});
   if (!options_.quiet) {
     Note(options_.model + "; /help lists commands, Ctrl-D ends");
   }
