@@ -38,21 +38,25 @@ namespace {
 constexpr double kMega = 1e6;
 
 // One line on a terminal that is written over, ten times a second.
-class Progress {
+class ProgressLine {
  public:
-  Progress(bool shown, uint64_t total) : shown_(shown), total_(total) {}
+  explicit ProgressLine(bool shown) : shown_(shown) {}
 
-  void Show(uint64_t done) {
-    const double now = MonotonicSeconds();
-    if (!shown_ || (now - last_ < 0.1 && done < total_)) return;
-    last_ = now;
-    const double seconds = now - begin_;
+  // Bytes written.
+  void ShowBytes(uint64_t done, uint64_t total) {
+    if (!Due(done >= total)) return;
+    const double seconds = last_ - begin_;
     std::fprintf(
         stderr, "\rslm-convert: %3.0f %%  %.0f of %.0f MB  %.0f MB/s ",
-        total_ ? 100.0 * static_cast<double>(done) / static_cast<double>(total_)
-               : 100.0,
-        static_cast<double>(done) / kMega, static_cast<double>(total_) / kMega,
+        total ? 100.0 * static_cast<double>(done) / static_cast<double>(total)
+              : 100.0,
+        static_cast<double>(done) / kMega, static_cast<double>(total) / kMega,
         seconds > 0 ? static_cast<double>(done) / kMega / seconds : 0);
+    std::fflush(stderr);
+  }
+  void ShowSteps(const char* what, size_t done, size_t total) {
+    if (!Due(false)) return;
+    std::fprintf(stderr, "\rslm-convert: %s: %zu of %zu ", what, done, total);
     std::fflush(stderr);
   }
   // The line is free for something else.
@@ -61,30 +65,15 @@ class Progress {
   }
 
  private:
-  bool shown_;
-  uint64_t total_;
-  double begin_ = MonotonicSeconds();
-  double last_ = 0;
-};
-
-// The same for calibration.
-class CalibrationLine {
- public:
-  explicit CalibrationLine(bool shown) : shown_(shown) {}
-
-  void Show(const char* what, size_t done, size_t total) {
+  bool Due(bool at_the_end) {
     const double now = MonotonicSeconds();
-    if (!shown_ || now - last_ < 0.1) return;
+    if (!shown_ || (now - last_ < 0.1 && !at_the_end)) return false;
     last_ = now;
-    std::fprintf(stderr, "\rslm-convert: %s: %zu of %zu ", what, done, total);
-    std::fflush(stderr);
-  }
-  void End() {
-    if (shown_ && last_ > 0) std::fprintf(stderr, "\r%60s\r", "");
+    return true;
   }
 
- private:
   bool shown_;
+  double begin_ = MonotonicSeconds();
   double last_ = 0;
 };
 
@@ -128,9 +117,9 @@ Status WriteModel(const Source& source, const Options& options,
   SLM_RETURN_IF_ERROR(CheckDisk(folder, layout.bytes));
   SLM_ASSIGN_OR_RETURN(FileWriter data,
                        FileWriter::Create(folder + "/model.onnx.data"));
-  Progress progress(!options.quiet && IsTerminal(stderr), layout.bytes);
+  ProgressLine progress(!options.quiet && IsTerminal(stderr));
   const WriteProgress report{[&](uint64_t done) {
-    progress.Show(done);
+    progress.ShowBytes(done, layout.bytes);
     return CheckSignals();
   }};
   if (source.onnx) {
@@ -255,10 +244,10 @@ Result<Calibration> Measure(const Source& source, const Options& options,
                             const std::string& folder, ThreadPool& threads) {
   SLM_RETURN_IF_ERROR(
       WriteFloatModel(source, FloatOptions(source, options), folder, threads));
-  CalibrationLine line(!options.quiet && IsTerminal(stderr));
+  ProgressLine line(!options.quiet && IsTerminal(stderr));
   const CalibrationProgress progress = [&](const char* what, size_t done,
                                            size_t total) {
-    line.Show(what, done, total);
+    line.ShowSteps(what, done, total);
     return CheckSignals();
   };
   SLM_ASSIGN_OR_RETURN(const auto model, Model::Open(folder, ModelOptions()));
@@ -400,10 +389,10 @@ Result<MixedChoice> ChooseBits(const Source& source, const KeptGrids& kept,
                                const std::string& folder, ThreadPool& threads,
                                Options* options, DecoderGraph* decoder,
                                DataLayout* layout, Summary* summary) {
-  CalibrationLine line(!options->quiet && IsTerminal(stderr));
+  ProgressLine line(!options->quiet && IsTerminal(stderr));
   const CalibrationProgress progress = [&](const char* what, size_t done,
                                            size_t total) {
-    line.Show(what, done, total);
+    line.ShowSteps(what, done, total);
     return CheckSignals();
   };
   const auto budget = static_cast<uint64_t>(
