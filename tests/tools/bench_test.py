@@ -10,6 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 BENCH, MODEL, SHARED = (os.path.abspath(p) for p in sys.argv[1:4])
@@ -23,9 +24,9 @@ PER_LAYER = D * (H + 2 * K) * E + BEHIND_ATTENTION
 BYTES_PER_WEIGHT = 0.5 + 2 / BLOCK  # nibble, and a scale a block as float16
 
 
-def bench(*args, env=None):
+def bench(*args, env=None, cwd=None):
     return subprocess.run([BENCH, *args], timeout=60, capture_output=True,
-                          encoding="utf-8", env=env)
+                          encoding="utf-8", env=env, cwd=cwd)
 
 
 def report(*args, env=None):
@@ -123,6 +124,40 @@ class SlmBench(unittest.TestCase):
         env["SLM_TARGET"] = last
         slow = report("-p", "8", "-n", "0", env=env)
         self.assertEqual(slow["target"], last)
+
+    def test_first_word_may_be_a_verb(self):
+        few = ("-p", "8", "-n", "0", "-r", "1", "-o", "csv")
+        for args in (("speed", MODEL, *few), ("-q", "-m", MODEL, *few),
+                     ("tiny-model", "--models-dir", os.path.dirname(MODEL),
+                      *few)):
+            done = bench(*args)
+            self.assertEqual(done.returncode, 0, (args, done.stderr))
+            self.assertIn("pp8", done.stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            # No model, but it says which folder it took for one.
+            os.mkdir(os.path.join(folder, "speed"))
+            for args in (("./speed",), ("-m", "speed"), ("--", "speed"),
+                         ("speed", "speed"), ("speed", "./speed")):
+                done = bench(*args, cwd=folder)
+                self.assertIn(done.returncode, (3, 4), (args, done.stderr))
+                self.assertIn('speed/"', done.stderr)
+            for args, part in ((("speed",), "is ./speed"),
+                               (("-q", "speed"), "goes first"),
+                               (("speed", "a", "b"), '"b" is a word too')):
+                done = bench(*args, cwd=folder)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(part, done.stderr)
+
+    def test_help_fits_a_screen(self):
+        top = bench("--help").stdout
+        verbs = [line.split()[1] for line in top.splitlines()
+                 if line.startswith("  slm-bench ")]
+        for args in ((), *((verb,) for verb in verbs if verb.islower())):
+            done = bench(*args, "--help")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertLessEqual(done.stdout.count("\n"), 40)
+            self.assertLessEqual(max(map(len, done.stdout.splitlines())), 80)
+        self.assertIn("speed", verbs)
 
     def test_exit_codes(self):
         for code, *args in ((0, "--help"), (0, "--version"), (2,),

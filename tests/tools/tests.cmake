@@ -11,9 +11,9 @@ add_test(NAME run_models_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/run_models_test.py
           $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-bench>)
-slm_test(bench_options_test
-  SOURCES tools/bench_options_test.cc
-  LINKS slm_bench_options)
+slm_test(bench_flags_test
+  SOURCES tools/bench_flags_test.cc
+  LINKS slm_bench_base)
 add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
           $<TARGET_FILE:slm-bench>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// What slm-bench found out, as data; the formats print the same report.
-#ifndef SLM_TOOLS_BENCH_REPORT_H_
-#define SLM_TOOLS_BENCH_REPORT_H_
+// What slm-bench speed found out, as data; the formats print the same report.
+#ifndef SLM_TOOLS_BENCH_SPEED_REPORT_H_
+#define SLM_TOOLS_BENCH_SPEED_REPORT_H_
 
 #include <span>
 #include <string>
 #include <vector>
 
-#include "tools/bench/options.h"
-#include "tools/bench/speed.h"
+#include "tools/bench/open.h"
+#include "tools/bench/speed_tester.h"
 
 namespace slm::bench {
 
@@ -19,13 +19,7 @@ struct Limits {
 };
 
 struct Report {
-  std::string model;
-  std::string version;
-  std::string cpu;
-  std::string target;  // SIMD target that the kernels take
-  size_t threads = 0;
-  DType kv = DType::kF16;
-
+  RunInfo info;
   double load_ms = 0;       // folder to ready session, tokenizer included
   double ttft_ms = 0;       // folder to the first token of a 1-token prompt
   size_t weight_bytes = 0;  // of all constants, mapped or not
@@ -57,12 +51,10 @@ struct ProfileLine {
 // 100. Rows below `least_percent` are summed up in one.
 std::vector<ProfileLine> LinesOf(const ProfiledRun& run, double least_percent);
 
-const char* KvName(DType kv);
-
 // The whole report in the format; ends in a newline.
 std::string Print(const Report& report, OutputFormat format);
 std::string PrintJson(const Report& report);
 
 }  // namespace slm::bench
 
-#endif  // SLM_TOOLS_BENCH_REPORT_H_
+#endif  // SLM_TOOLS_BENCH_SPEED_REPORT_H_

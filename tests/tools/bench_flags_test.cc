@@ -2,17 +2,22 @@
 #include <algorithm>
 
 #include "gtest/gtest.h"
-#include "tools/bench/options.h"
+#include "tools/bench/speed_options.h"
 
 namespace slm::bench {
 namespace {
 
 using Args = std::vector<std::string>;
 
-Options Parse(const Args& args) {
-  auto options = ParseOptions(args);
+Result<SpeedOptions> ParseSpeed(const Args& args) {
+  SLM_ASSIGN_OR_RETURN(Flags flags, Flags::Parse(kSpeedFlags, args));
+  return ReadSpeedOptions(&flags);
+}
+
+SpeedOptions Parse(const Args& args) {
+  auto options = ParseSpeed(args);
   EXPECT_TRUE(options.ok()) << options.status().message();
-  return options.ok() ? *options : Options();
+  return options.ok() ? *options : SpeedOptions();
 }
 
 std::string NamesOf(const Args& args) {
@@ -23,8 +28,8 @@ std::string NamesOf(const Args& args) {
   return names;
 }
 
-TEST(BenchOptions, LeftOutIsTheUsualRun) {
-  const Options o = Parse({"m/"});
+TEST(SpeedOptions, LeftOutIsTheUsualRun) {
+  const SpeedOptions o = Parse({"m/"});
   EXPECT_EQ(o.model, "m/");
   EXPECT_EQ(o.repetitions, 5u);
   EXPECT_EQ(o.threads, 0u);
@@ -33,12 +38,14 @@ TEST(BenchOptions, LeftOutIsTheUsualRun) {
   EXPECT_FALSE(o.profile || o.quiet);
 }
 
-TEST(BenchOptions, EveryFlagReachesItsField) {
-  const Options o =
-      Parse({"-m",     "m/",   "-p",  "128,512", "-n",        "64,1", "-d",
-             "0,4096", "-b",   "1,8", "-r",      "3",         "-t",   "2",
-             "--kv",   "int8", "-o",  "json",    "--profile", "-q"});
+TEST(SpeedOptions, EveryFlagReachesItsField) {
+  const SpeedOptions o =
+      Parse({"-m", "m/",   "--models-dir", "dir",    "-p",   "128,512",
+             "-n", "64,1", "-d",           "0,4096", "-b",   "1,8",
+             "-r", "3",    "-t",           "2",      "--kv", "int8",
+             "-o", "json", "--profile",    "-q"});
   EXPECT_EQ(o.model, "m/");
+  EXPECT_EQ(o.models_dir, "dir");
   EXPECT_EQ(o.prompts, (std::vector<size_t>{128, 512}));
   EXPECT_EQ(o.generated, (std::vector<size_t>{64, 1}));
   EXPECT_EQ(o.depths, (std::vector<size_t>{0, 4096}));
@@ -50,7 +57,7 @@ TEST(BenchOptions, EveryFlagReachesItsField) {
   EXPECT_TRUE(o.profile && o.quiet);
 }
 
-TEST(BenchOptions, KvHasTheNamesOfSlmRunToo) {
+TEST(SpeedOptions, KvHasTheNamesOfSlmRunToo) {
   for (const char* name : {"fp32", "f32"}) {
     EXPECT_EQ(Parse({"m", "--kv", name}).kv, DType::kF32) << name;
   }
@@ -59,7 +66,7 @@ TEST(BenchOptions, KvHasTheNamesOfSlmRunToo) {
   }
 }
 
-TEST(BenchTests, NamesSayTokensDepthAndBatch) {
+TEST(SpeedTests, NamesSayTokensDepthAndBatch) {
   struct Case {
     SpeedTest test;
     const char* name;
@@ -74,7 +81,7 @@ TEST(BenchTests, NamesSayTokensDepthAndBatch) {
   for (const Case& c : cases) EXPECT_EQ(c.test.Name(), c.name);
 }
 
-TEST(BenchTests, AreTheProductOfTheLists) {
+TEST(SpeedTests, AreTheProductOfTheLists) {
   EXPECT_EQ(NamesOf({"m"}), "pp512 tg64");
   EXPECT_EQ(NamesOf({"m", "-p", "0"}), "tg64");
   EXPECT_EQ(NamesOf({"m", "-n", "0", "-p", "8,16"}), "pp8 pp16");
@@ -82,7 +89,7 @@ TEST(BenchTests, AreTheProductOfTheLists) {
             "pp8 tg4 pp8@d32 tg4@d32 pp8x2 tg4x2 pp8@d32x2 tg4@d32x2");
 }
 
-TEST(BenchOptions, BadOnesAreRefusedByName) {
+TEST(SpeedOptions, BadOnesAreRefusedByName) {
   struct Case {
     Args args;
     const char* part;  // of the message
@@ -90,7 +97,7 @@ TEST(BenchOptions, BadOnesAreRefusedByName) {
   const Case cases[] = {
       {{}, "no model"},
       {{""}, "no model"},
-      {{"a", "b"}, "one model at a time"},
+      {{"a", "b"}, "\"b\" is a word too many"},
       {{"m", "-p", ""}, "--prompt is \"\""},
       {{"m", "-p", "12x"}, "--prompt is \"12x\""},
       {{"m", "-p", "1,,2"}, "--prompt is \"1,,2\""},
@@ -108,7 +115,7 @@ TEST(BenchOptions, BadOnesAreRefusedByName) {
       {{"m", "--speed"}, "speed"},
   };
   for (const Case& c : cases) {
-    const Result<Options> options = ParseOptions(c.args);
+    const Result<SpeedOptions> options = ParseSpeed(c.args);
     ASSERT_FALSE(options.ok()) << c.part;
     EXPECT_EQ(options.status().kind(), ErrorKind::kUsage) << c.part;
     EXPECT_NE(options.status().message().find(c.part), std::string::npos)
@@ -116,11 +123,21 @@ TEST(BenchOptions, BadOnesAreRefusedByName) {
   }
 }
 
-TEST(BenchOptions, HelpFitsAScreen) {
-  EXPECT_EQ(Parse({"--help"}).action, Action::kHelp);
-  EXPECT_EQ(Parse({"--version"}).action, Action::kVersion);
-  const std::string help = Help();
-  EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 40);
+TEST(Flags, HelpFitsAScreen) {
+  for (const FlagSet* set : {&kSpeedFlags}) {
+    const std::string help = Help(*set);
+    EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 40) << set->verb;
+  }
+}
+
+TEST(Flags, HelpAndVersionNeedNoModel) {
+  for (const auto& [word, action] :
+       {std::pair("--help", Action::kHelp), std::pair("-h", Action::kHelp),
+        std::pair("--version", Action::kVersion)}) {
+    const auto flags = Flags::Parse(kSpeedFlags, Args{word});
+    ASSERT_TRUE(flags.ok());
+    EXPECT_EQ(flags->action(), action) << word;
+  }
 }
 
 }  // namespace

@@ -1,40 +1,28 @@
 // SPDX-License-Identifier: MIT
-// The flags of slm-bench as plain values, and the tests that they ask for.
-#ifndef SLM_TOOLS_BENCH_OPTIONS_H_
-#define SLM_TOOLS_BENCH_OPTIONS_H_
+// The flags of slm-bench speed as plain values, and the tests that they ask
+// for.
+#ifndef SLM_TOOLS_BENCH_SPEED_OPTIONS_H_
+#define SLM_TOOLS_BENCH_SPEED_OPTIONS_H_
 
 #include <cstddef>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "runtime/core/dtype.h"
-#include "runtime/core/result.h"
+#include "tools/bench/flags.h"
 
 namespace slm::bench {
 
-enum class Action { kRun, kHelp, kVersion };
-enum class OutputFormat { kText, kMarkdown, kCsv, kJson };
-
-struct Options {
-  Action action = Action::kRun;
-  std::string model;
+struct SpeedOptions : CommonOptions {
   std::vector<size_t> prompts = {512};   // -p; 0: no such test
   std::vector<size_t> generated = {64};  // -n; 0: no such test
   std::vector<size_t> depths = {0};
   std::vector<size_t> batches = {1};
   size_t repetitions = 5;
-  size_t threads = 0;  // 0: the model's wish, else all cores
-  DType kv = DType::kF16;
-  OutputFormat output = OutputFormat::kText;
   bool profile = false;
-  bool quiet = false;
 };
 
-// `args` without the program's name. Every failure is kUsage.
-Result<Options> ParseOptions(std::span<const std::string> args);
-
-std::string Help();
+extern const FlagSet kSpeedFlags;
+Result<SpeedOptions> ReadSpeedOptions(Flags* flags);
 
 // One speed test: `tokens` of each of `batch` sequences that hold `depth`
 // tokens already, all at once (prefill) or one after the other (decode).
@@ -50,8 +38,8 @@ struct SpeedTest {
 
 // The product of the lists: for each batch and depth all prompts, then all
 // generations, so that neighbours share what is in the cache.
-std::vector<SpeedTest> TestsOf(const Options& options);
+std::vector<SpeedTest> TestsOf(const SpeedOptions& options);
 
 }  // namespace slm::bench
 
-#endif  // SLM_TOOLS_BENCH_OPTIONS_H_
+#endif  // SLM_TOOLS_BENCH_SPEED_OPTIONS_H_

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "tools/bench/report.h"
+#include "tools/bench/speed_report.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "tools/bench/table.h"
 
 namespace slm::bench {
 namespace {
@@ -49,57 +51,25 @@ constexpr Column kColumns[] = {
      }},
 };
 
-double MiB(size_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
-
-std::string Number(double value, int decimals) {
-  return std::isfinite(value) ? Format("%.*f", decimals, value) : "-";
-}
-
-std::string Csv(const Report& r) {
-  std::string out = "test,threads,target,kv";
-  for (const Column& c : kColumns) out += Format(",%s", c.key);
-  out += ",load_ms,ttft_ms,peak_rss_mib,cpu_percent\n";
+Cells CsvCells(const Report& r) {
+  Cells rows = {{"test", "threads", "target", "kv"}};
+  for (const Column& c : kColumns) rows[0].push_back(c.key);
+  for (const char* key :
+       {"load_ms", "ttft_ms", "peak_rss_mib", "cpu_percent"}) {
+    rows[0].push_back(key);
+  }
   for (const TestResult& t : r.tests) {
-    out += Format("%s,%zu,%s,%s", t.test.Name().c_str(), r.threads,
-                  r.target.c_str(), KvName(r.kv));
+    rows.push_back({t.test.Name(), Format("%zu", r.info.threads), r.info.target,
+                    KvName(r.info.kv)});
     for (const Column& c : kColumns) {
-      out += "," + Number(c.value(r, t), c.decimals);
+      rows.back().push_back(Number(c.value(r, t), c.decimals));
     }
-    out += Format(",%.1f,%.1f,%.1f,%.1f\n", r.load_ms, r.ttft_ms,
-                  MiB(r.peak_rss), r.cpu_percent);
-  }
-  return out;
-}
-
-// The first row is the head. Aligned for people, with bars for Markdown.
-using Cells = std::vector<std::vector<std::string>>;
-
-// The first column, and where it is text the last, are aligned to the left.
-std::string Table(const Cells& rows, bool last_is_text, bool markdown) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
+    for (const double value :
+         {r.load_ms, r.ttft_ms, MiB(r.peak_rss), r.cpu_percent}) {
+      rows.back().push_back(Number(value, 1));
     }
   }
-  std::string out;
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      const bool left = i == 0 || (last_is_text && i == row.size() - 1);
-      const int width = static_cast<int>(widths[i]) * (left ? -1 : 1);
-      out += Format(markdown ? "| %*s " : "%*s  ", width, row[i].c_str());
-    }
-    while (!out.empty() && out.back() == ' ') out.pop_back();
-    out += markdown ? " |\n" : "\n";
-    if (!markdown || &row != &rows[0]) continue;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const bool left = i == 0 || (last_is_text && i == row.size() - 1);
-      out += left ? "|---" : "|---:";
-    }
-    out += "|\n";
-  }
-  return out;
+  return rows;
 }
 
 std::string TestTable(const Report& r, bool markdown) {
@@ -119,8 +89,8 @@ std::string ProfileTable(const Report& r, const TestResult& t, bool markdown) {
   std::string out = Format(
       "\n%s %s: %.0f tokens, %.1f ms, %.1f tok/s, target %s, %zu threads\n%s",
       t.test.decode ? "decode" : "prefill", t.test.Name().c_str(), t.Tokens(),
-      run.seconds * 1e3, t.Tokens() / run.seconds, r.target.c_str(), r.threads,
-      markdown ? "\n" : "");
+      run.seconds * 1e3, t.Tokens() / run.seconds, r.info.target.c_str(),
+      r.info.threads, markdown ? "\n" : "");
   Cells rows = {{"op", "calls", "ms", "%", "GB/s", "GOPS", "shape"}};
   double ms = 0, percent = 0;
   // What is below a thousandth is noise to people; JSON has all of it.
@@ -143,10 +113,7 @@ std::string ProfileTable(const Report& r, const TestResult& t, bool markdown) {
 
 std::string People(const Report& r, bool markdown) {
   const char* end = markdown ? "  \n" : "\n";
-  std::string out =
-      Format("%s  slm %s  %s  target %s  %zu threads  kv %s%s",
-             Printable(r.model, 400).c_str(), r.version.c_str(), r.cpu.c_str(),
-             r.target.c_str(), r.threads, KvName(r.kv), end);
+  std::string out = InfoLine(r.info) + end;
   out += Format(
       "load %.0f ms  first token %.0f ms  weights %.0f MiB  peak RSS %.0f MiB  "
       "CPU %.0f %%%s",
@@ -191,10 +158,6 @@ void SetRates(ProfileLine* line) {
 
 std::span<const Column> Columns() { return kColumns; }
 
-const char* KvName(DType kv) {
-  return kv == DType::kF32 ? "fp32" : kv == DType::kF16 ? "fp16" : "int8";
-}
-
 std::vector<ProfileLine> LinesOf(const ProfiledRun& run, double least_percent) {
   std::vector<ProfileLine> lines;
   ProfileLine small, other;
@@ -235,7 +198,7 @@ std::string Print(const Report& report, OutputFormat format) {
     case OutputFormat::kJson:
       return PrintJson(report);
     case OutputFormat::kCsv:
-      return Csv(report);
+      return Csv(CsvCells(report));
     case OutputFormat::kMarkdown:
       return People(report, /*markdown=*/true);
     case OutputFormat::kText:

@@ -1,50 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include <cmath>
-
-#include "loader/json.h"
-#include "tools/bench/report.h"
+#include "tools/bench/json_object.h"
+#include "tools/bench/speed_report.h"
 
 namespace slm::bench {
 namespace {
-
-// "key": value members with the right commas.
-class Object {
- public:
-  explicit Object(std::string* out) : out_(*out) { out_ += "{"; }
-
-  void Text(const char* key, std::string_view text) {
-    Key(key);
-    AppendJsonString(text, &out_);
-  }
-  // JSON has no NaN: what is not known is null.
-  void Number(const char* key, double value, int decimals) {
-    Key(key);
-    out_ += std::isfinite(value) ? Format("%.*f", decimals, value) : "null";
-  }
-  void Count(const char* key, uint64_t value) {
-    Key(key);
-    out_ += Format("%llu", static_cast<unsigned long long>(value));
-  }
-  // The caller appends the value.
-  void Key(const char* key) {
-    out_ += Format("%s\"%s\": ", first_ ? "" : ", ", key);
-    first_ = false;
-  }
-  void End() { out_ += "}"; }
-
- private:
-  std::string& out_;
-  bool first_ = true;
-};
-
-double MiB(size_t bytes) { return static_cast<double>(bytes) / 0x1p20; }
 
 void AppendProfile(const ProfiledRun& run, std::string* out) {
   *out += "[";
   for (const ProfileLine& line : LinesOf(run, 0)) {
     if (out->back() != '[') *out += ",";
     *out += "\n    ";
-    Object o(out);
+    JsonObject o(out);
     o.Text("op", line.name);
     o.Text("shape", line.shape);
     o.Count("calls", line.calls);
@@ -58,7 +24,7 @@ void AppendProfile(const ProfiledRun& run, std::string* out) {
 }
 
 void AppendTest(const Report& report, const TestResult& t, std::string* out) {
-  Object o(out);
+  JsonObject o(out);
   o.Text("name", t.test.Name());
   for (const Column& c : Columns()) {
     o.Number(c.key, c.value(report, t), c.decimals);
@@ -67,13 +33,11 @@ void AppendTest(const Report& report, const TestResult& t, std::string* out) {
   o.Count("kv_bytes", t.work.kv_bytes);
   o.Count("product_macs", t.work.product_macs);
   o.Count("attention_macs", t.work.attention_macs);
-  o.Key("samples");
-  *out += "[";
+  std::vector<double> samples;
   for (const Elapsed& e : t.repetitions) {
-    *out += Format("%s%.3f", &e == &t.repetitions[0] ? "" : ", ",
-                   t.Tokens() / e.seconds);
+    samples.push_back(t.Tokens() / e.seconds);
   }
-  *out += "]";
+  o.Numbers("samples", samples, 3);
   if (t.profiled) {
     o.Key("profile");
     AppendProfile(*t.profiled, out);
@@ -85,14 +49,9 @@ void AppendTest(const Report& report, const TestResult& t, std::string* out) {
 
 std::string PrintJson(const Report& r) {
   std::string out;
-  Object o(&out);
+  JsonObject o(&out);
   o.Count("schema", 1);
-  o.Text("model", r.model);
-  o.Text("version", r.version);
-  o.Text("cpu", r.cpu);
-  o.Text("target", r.target);
-  o.Count("threads", r.threads);
-  o.Text("kv", KvName(r.kv));
+  AddInfo(r.info, &o);
   o.Number("load_ms", r.load_ms, 1);
   o.Number("ttft_ms", r.ttft_ms, 1);
   o.Number("weights_mib", MiB(r.weight_bytes), 1);
