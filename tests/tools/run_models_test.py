@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Models by name and the verbs of Foundry Local's command line.
+"""Models by name and the verbs of Foundry Local's command line; the tutorial's
+own lines are in tutorial_test.py.
 
 usage: run_models_test.py SLM_RUN tests/data/tiny-model SLM_CONVERT SLM_BENCH
 """
@@ -17,8 +18,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pty_program import Program  # noqa: E402
 
 RUN, MODEL, CONVERT, BENCH = (os.path.abspath(p) for p in sys.argv[1:5])
-SENTENCE = ("Hello, I am a tiny test model made by one script; this sentence "
-            "is all it can say. Give slm-run the folder of something bigger!")
 # As in the tutorial.
 INFERENCE_MODEL = """{"Name": "%s", "Description": "...", "Version": "1.0",
  "PromptTemplate": {"system": "<|im_start|>system\\n{Content}<|im_end|>",
@@ -60,47 +59,6 @@ class Models(unittest.TestCase):
 
     def listed(self):
         return json.loads(self.run_slm("list", "-o", "json").stdout)
-
-    def test_the_tutorial_as_written(self):
-        # foundry cache cd ./models/
-        self.run_slm("cache", "cd", "./models/")
-        # mkdir -p ./models/custom/NAME, with the converted files
-        self.add(self.work / "models/custom/NAME", "NAME-int4")
-        # foundry cache ls
-        self.assertRegex(self.run_slm("cache", "ls").stdout,
-                         r"(?m)^NAME-int4 .* ready$")
-        # foundry model run NAME-int4
-        self.assertEqual(self.run_slm("model", "run", "NAME-int4", "hi", "-n",
-                                      "40", "--temp", "0").stdout[:5], "Hello")
-        with Program(RUN, "model", "run", "NAME-int4", "--color", "off",
-                     env=self.env, cwd=str(self.work)) as chat:
-            chat.expect("NAME-int4; /help", "\x1b[?2004h")
-            chat.send("hi\r")
-            chat.expect("Hello", "\x1b[?2004h")
-            chat.send("\x04")
-            self.assertEqual(chat.exit_code(), 0)
-        # The setting counts from elsewhere, too.
-        self.work = self.home
-        self.assertEqual(self.run_slm("cache", "location").stdout,
-                         str(self.home / "work/models") + "\n")
-        self.assertEqual([m["id"] for m in self.listed()], ["NAME-int4:0"])
-
-    def test_the_tutorials_traps(self):
-        # The weights in models/NAME/onnx, inference_model.json elsewhere.
-        custom = self.work / "models/custom/NAME"
-        custom.mkdir(parents=True)
-        (custom / "inference_model.json").write_text(INFERENCE_MODEL % "NAME-4")
-        out = self.run_slm("cache", "ls").stdout
-        self.assertRegex(out, r"(?m)^NAME-4 .* lacks genai_config.json, "
-                              r"model.onnx, tokenizer.json$")
-        done = self.run_slm("model", "run", "NAME-4", "hi", code=3)
-        self.assertIn("lacks genai_config.json", done.stderr)
-        self.assertIn(str(custom), done.stderr)
-        self.add(self.work / "models/NAME/onnx")
-        models = {m["name"]: m for m in self.listed()}
-        self.assertEqual(sorted(models), ["NAME", "NAME-4"])
-        self.assertEqual(models["NAME"]["lacks"], [])
-        self.assertEqual(self.run_slm("NAME", "hi").stdout, SENTENCE + "\n")
 
     def test_names_versions_aliases_and_folders(self):
         cache = self.home / ".foundry/cache/models"

@@ -72,8 +72,12 @@ if(SLM_TEST_PYTHON)
 endif()
 add_test(NAME convert_olive_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_olive_test.py
+          $<TARGET_FILE:slm-convert> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME tutorial_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/tutorial_test.py
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>
-          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+          $<TARGET_FILE:slm-bench> ${PROJECT_SOURCE_DIR}/tools/demo/model
+          ${SLM_SHARED_DIR})
 # Installs and packs what is built; a sanitizer's runtime is no part of either.
 if(NOT SLM_SANITIZE)
   add_test(NAME install_test

@@ -146,6 +146,11 @@ std::string NameOf(const Options& options) {
   if (!options.name.empty()) return options.name;
   std::filesystem::path path(options.output);
   if (!path.has_filename()) path = path.parent_path();
+  // models/NAME/onnx, as Olive's tutorials have it: one of many "onnx" has no
+  // name.
+  if (path.filename() == "onnx" && path.parent_path().has_filename()) {
+    path = path.parent_path();
+  }
   return path.filename().string();
 }
 

@@ -56,7 +56,7 @@ constexpr Flag kFlags[] = {
      "likewise; row: all of a row"},
     {"no-shared-embeddings", "", "tied models: a float32 embedding of its own"},
     {"requantize", "", "quantise again what the source has quantised"},
-    {"name", "NAME", "of the model (the output folder's)"},
+    {"name", "NAME", "of the model (the output folder's, of NAME/onnx NAME)"},
     {"t,threads", "N|auto", "threads (auto: all cores)"},
     {"force", "", "replace the output folder"},
     {"dry-run", "", "check everything and print sizes, write nothing"},
