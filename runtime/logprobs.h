@@ -12,6 +12,15 @@
 
 namespace slm {
 
+// log(sum(exp(row))) in double; NaN or infinite where the logits are not finite
+// numbers (-infinity is: a token that cannot be).
+double LogSumExp(std::span<const float> row);
+
+// KL(P || Q) = sum p (log p - log q) in nats of the softmax of rows [V], whose
+// LogSumExp the caller has. At least 0; infinite where Q excludes what P has.
+double KlDivergence(std::span<const float> p, double p_log_sum,
+                    std::span<const float> q, double q_log_sum);
+
 struct TokenLogprob {
   int32_t token = 0;
   float logprob = 0;  // natural logarithm, -infinity possible

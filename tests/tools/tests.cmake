@@ -14,6 +14,9 @@ add_test(NAME run_models_test
 slm_test(bench_flags_test
   SOURCES tools/bench_flags_test.cc
   LINKS slm_bench_base)
+slm_test(bench_quality_test
+  SOURCES tools/bench_quality_test.cc
+  LINKS slm_bench_quality)
 add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
           $<TARGET_FILE:slm-bench>

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/logprobs.h"
+
 namespace slm::convert {
 namespace {
 
@@ -11,14 +13,6 @@ double Mean(std::span<const float> row) {
   double sum = 0;
   for (const float v : row) sum += double{v};
   return sum / static_cast<double>(row.size());
-}
-
-// log(sum(exp(row))).
-double LogSumExp(std::span<const float> row) {
-  const float top = *std::max_element(row.begin(), row.end());
-  double sum = 0;
-  for (const float v : row) sum += double{std::exp(v - top)};
-  return double{top} + std::log(sum);
 }
 
 ptrdiff_t Best(std::span<const float> row) {
@@ -31,7 +25,6 @@ double Ratio(double sum, size_t count) {
 
 }  // namespace
 
-// KL(P || Q) = sum p (log p - log q), log p = source - log sum exp source.
 void Divergence::Add(std::span<const float> source,
                      std::span<const float> output, int32_t next) {
   ++rows;
@@ -43,18 +36,14 @@ void Divergence::Add(std::span<const float> source,
   }
   const double log_source = LogSumExp(source), log_output = LogSumExp(output);
   const double mean_source = Mean(source), mean_output = Mean(output);
-  double divergence = 0;
+  kl += KlDivergence(source, log_source, output, log_output);
   for (size_t i = 0; i < source.size(); ++i) {
-    const double log_p = double{source[i]} - log_source;
-    const double log_q = double{output[i]} - log_output;
-    divergence += double{std::exp(static_cast<float>(log_p))} * (log_p - log_q);
     const double s = double{source[i]} - mean_source;
     const double error = double{output[i]} - mean_output - s;
     error_squares += error * error;
     source_squares += s * s;
     output_squares += (s + error) * (s + error);
   }
-  kl += std::max(0.0, divergence);  // rounding may make it negative
   same_top += Best(source) == Best(output);
   if (next < 0) return;
   ++predictions;

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+// Perplexity, references and divergences of slm-bench. Expected figures of
+// models are numpy's on onnxruntime's logits: tests/make_quality_references.py
+// (numpy 2.4.6, onnx 1.23.2, onnxruntime 1.31.1, tokenizers 0.22.2).
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "runtime/core/file.h"
+#include "runtime/logprobs.h"
+#include "tests/runtime/model_test_util.h"
+#include "tests/shared_fixtures.h"
+#include "tools/bench/perplexity.h"
+
+namespace slm::bench {
+namespace {
+
+// Two runtimes' float32 logits of the fixtures differ by 1e-4 at most (their
+// README: K products in two orders, some layers). -log p = log sum exp - logit
+// then moves by twice that at most, in each token and so in the mean; a KL, a
+// mean over p of two such differences, by four times.
+constexpr double kLogitError = 1e-4;
+
+std::string QualityText() {
+  auto text = ReadFile(std::string(SLM_TEST_DATA_DIR) + "/quality/text.txt");
+  EXPECT_TRUE(text.ok()) << text.status().message();
+  return text.ok() ? *text : "";
+}
+
+std::string FixturePath(const std::string& name) {
+  return name == "tiny-model" ? TinyModelPath()
+                              : SharedPath("fixtures/models/" + name);
+}
+
+// Float32 activations and caches.
+struct TestModel {
+  explicit TestModel(const std::string& path, size_t thread_count = 1)
+      : threads(thread_count) {
+    ModelOptions options;
+    options.accuracy_level = 1;
+    model = OpenForTest(path, options);
+    if (model) {
+      session = std::make_unique<Session>(model->plan(), model->decoder(),
+                                          threads, SessionOptions());
+    }
+  }
+
+  WindowedText Windows(std::string_view text, const WindowOptions& options) {
+    auto windows =
+        MakeWindows(model->tokenizer(), model->decoder().context_length,
+                    model->decoder().vocab_size, text, options);
+    EXPECT_TRUE(windows.ok()) << windows.status().message();
+    return windows.ok() ? *windows : WindowedText();
+  }
+
+  ThreadPool threads;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Session> session;
+};
+
+struct Cut {
+  size_t tokens;
+  WindowOptions options;
+  std::vector<Window> windows;
+  const char* note;
+};
+
+TEST(Windows, AreLlamaPerplexitysOrHuggingFacesSliding) {
+  const Cut cuts[] = {
+      // llama-perplexity scores n_ctx - 1 - n_ctx / 2 of a window.
+      {16, {.window = 8}, {{0, 8, 5}, {8, 8, 5}}, ""},
+      {15, {.window = 7}, {{0, 7, 4}, {7, 7, 4}}, "the last 1 of 15 tokens"},
+      {8, {.window = 8}, {{0, 8, 5}}, ""},
+      {7, {.window = 8}, {{0, 7, 1}}, "the text has 7 tokens, less than a"},
+      {2, {.window = 8}, {{0, 2, 1}}, "the text has 2 tokens, less than a"},
+      {100,
+       {.window = 3, .most_windows = 2},
+       {{0, 3, 2}, {3, 3, 2}},
+       "the first 2 of 33 windows"},
+      // range(0, 20, 4): windows end at 8, 12, 16, 20.
+      {20,
+       {.window = 8, .stride = 4},
+       {{0, 8, 1}, {4, 8, 4}, {8, 8, 4}, {12, 8, 4}},
+       ""},
+      {21,
+       {.window = 8, .stride = 4},
+       {{0, 8, 1}, {4, 8, 4}, {8, 8, 4}, {12, 8, 4}, {16, 5, 4}},
+       ""},
+      {16, {.window = 8, .stride = 8}, {{0, 8, 1}, {8, 8, 1}}, ""},
+      {17, {.window = 8, .stride = 8}, {{0, 8, 1}, {8, 8, 1}}, ""},
+      {18, {.window = 8, .stride = 8}, {{0, 8, 1}, {8, 8, 1}, {16, 2, 1}}, ""},
+      {8, {.window = 8, .stride = 1}, {{0, 8, 1}}, ""},
+      {5, {.window = 8, .stride = 4}, {{0, 5, 1}}, "the text has 5 tokens"},
+  };
+  for (const Cut& cut : cuts) {
+    SCOPED_TRACE(Format("%zu tokens, window %zu, stride %zu", cut.tokens,
+                        cut.options.window, cut.options.stride));
+    WindowedText text;
+    text.tokens.resize(cut.tokens);
+    ASSERT_TRUE(CutIntoWindows(cut.options, &text).ok());
+    ASSERT_EQ(text.windows.size(), cut.windows.size());
+    size_t positions = 0;
+    for (size_t i = 0; i < cut.windows.size(); ++i) {
+      EXPECT_EQ(text.windows[i].begin, cut.windows[i].begin) << i;
+      EXPECT_EQ(text.windows[i].size, cut.windows[i].size) << i;
+      EXPECT_EQ(text.windows[i].first, cut.windows[i].first) << i;
+      positions += cut.windows[i].size - cut.windows[i].first;
+    }
+    EXPECT_EQ(text.positions, positions);
+    EXPECT_EQ(text.note.substr(0, std::string(cut.note).size()), cut.note);
+    EXPECT_EQ(text.note.empty(), cut.note[0] == '\0');
+  }
+}
+
+TEST(Windows, RefuseWhatCannotBeScored) {
+  TestModel tiny(TinyModelPath());
+  ASSERT_TRUE(tiny.model);
+  const size_t context = tiny.model->decoder().context_length;
+  struct {
+    const char* text;
+    WindowOptions options;
+    ErrorKind kind;
+    const char* message;
+  } const cases[] = {
+      {"", {}, ErrorKind::kUsage, "has 0 tokens: a score needs 2"},
+      {"a", {}, ErrorKind::kUsage, "has 1 tokens: a score needs 2"},
+      {"ab\xFFz", {}, ErrorKind::kUsage, "not UTF-8 at byte 2"},
+      {"hello", {.window = context + 1}, ErrorKind::kOverflow, "the model's"},
+      {"hello", {.window = 2}, ErrorKind::kUsage, "3 is the least"},
+      {"hello", {.window = 8, .stride = 9}, ErrorKind::kUsage, "a stride of 9"},
+  };
+  for (const auto& c : cases) {
+    const auto result = MeasurePerplexity(*tiny.model, tiny.session.get(),
+                                          tiny.threads, c.text, c.options);
+    ASSERT_FALSE(result.ok()) << c.message;
+    EXPECT_EQ(result.status().kind(), c.kind) << result.status().message();
+    EXPECT_NE(result.status().message().find(c.message), std::string::npos)
+        << result.status().message();
+  }
+}
+
+TEST(Windows, ReadControlTokensAsTextUnlessToldNotTo) {
+  TestModel tiny(TinyModelPath());
+  ASSERT_TRUE(tiny.model);
+  const std::string text = "<|im_start|>user\nhi<|im_end|>\n";
+  const WindowedText plain = tiny.Windows(text, {});
+  const WindowedText parsed = tiny.Windows(text, {.parse_special = true});
+  EXPECT_EQ(parsed.tokens.size(), 7u);  // tiny-model-reference.json
+  EXPECT_GT(plain.tokens.size(), parsed.tokens.size());
+  // All but the first token: "<" of the one, <|im_start|> of the other.
+  EXPECT_EQ(plain.scored_bytes, text.size() - 1);
+  EXPECT_EQ(parsed.scored_bytes, text.size() - 12);
+}
+
+TEST(LogSumExp, IsExactWhereFloatsAre) {
+  EXPECT_EQ(LogSumExp(std::vector<float>{3}), 3.0);
+  EXPECT_DOUBLE_EQ(LogSumExp(std::vector<float>(1024, -7)),
+                   -7 + std::log(1024.0));
+  // No overflow, and terms far below the sum are not lost.
+  EXPECT_DOUBLE_EQ(LogSumExp(std::vector<float>{1000, 1000}),
+                   1000 + std::log(2.0));
+  const std::vector<float> p = {1, 2, 3}, q = {3, 2, 1};
+  // p = e^(i-2) / (1/e + 1 + e): KL = sum p (log p - log q) = sum p (2 i - 4).
+  const double e = std::exp(1.0);
+  EXPECT_NEAR(KlDivergence(p, LogSumExp(p), q, LogSumExp(q)),
+              2 * (e - 1 / e) / (e + 1 + 1 / e), 1e-15);
+  EXPECT_EQ(KlDivergence(p, LogSumExp(p), p, LogSumExp(p)), 0.0);
+}
+
+TEST(MeanOf, HasTheStandardErrorOfTheMean) {
+  const MeanError m = MeanOf(std::vector<double>{1, 2, 3, 6});
+  EXPECT_DOUBLE_EQ(m.mean, 3);
+  EXPECT_DOUBLE_EQ(m.error, std::sqrt(14.0 / 12));  // squares 4 1 0 9
+  EXPECT_TRUE(std::isnan(MeanOf(std::vector<double>{1}).error));
+}
+
+struct ExpectedPerplexity {
+  const char* model;
+  size_t window, stride, tokens, scored, scored_bytes;
+  double perplexity, error, bits_per_byte;
+};
+
+constexpr ExpectedPerplexity kPerplexities[] = {
+    {"tiny-model", 64, 0, 625, 279, 294, 91136.745, 9178.0871, 15.635146},
+    {"tiny-model", 64, 24, 625, 624, 654, 88554.674, 6219.8157, 15.680415},
+    {"qwen2-tied/onnx-fp32", 64, 0, 450, 217, 332, 2664.7332, 765.04648,
+     7.4379857},
+    {"qwen2-tied/onnx-fp32", 65, 0, 450, 192, 312, 3634.67, 1014.1739,
+     7.2785284},
+    {"qwen2-tied/onnx-fp32", 64, 24, 450, 449, 652, 1962.3861, 408.51795,
+     7.5327278},
+    {"qwen2-tied/onnx-fp32", 64, 64, 450, 442, 641, 1900.1983, 396.46062,
+     7.5105069},
+    {"llama3-rope/onnx-fp32", 64, 0, 449, 217, 338, 6405.4279, 2067.5954,
+     8.1182905},
+    {"llama3-rope/onnx-fp32", 65, 0, 449, 192, 315, 9090.7925, 2935.1777,
+     8.0153541},
+    {"llama3-rope/onnx-fp32", 64, 24, 449, 448, 655, 3775.9287, 842.88465,
+     8.1273464},
+    {"llama3-rope/onnx-fp32", 64, 64, 449, 441, 645, 3422.2996, 755.96167,
+     8.0273968},
+    {"qwen2-tied/onnx-int4", 64, 0, 450, 217, 332, 2614.5994, 743.05744,
+     7.4200759},
+    {"qwen2-tied/onnx-int4", 65, 0, 450, 192, 312, 3624.7798, 1003.5732,
+     7.2761093},
+    {"qwen2-tied/onnx-int4", 64, 24, 450, 449, 652, 1911.1689, 394.6065,
+     7.5064533},
+    {"qwen2-tied/onnx-int4", 64, 64, 450, 442, 641, 1797.0383, 370.04857,
+     7.4549785},
+};
+
+TEST(Perplexity, IsNumpysOnOnnxruntimesLogits) {
+  const std::string text = QualityText();
+  for (const ExpectedPerplexity& c : kPerplexities) {
+    if (std::string(c.model) != "tiny-model") SLM_NEEDS_SHARED("fixtures");
+    SCOPED_TRACE(
+        Format("%s window %zu stride %zu", c.model, c.window, c.stride));
+    TestModel m(FixturePath(c.model));
+    ASSERT_TRUE(m.model);
+    const auto result =
+        MeasurePerplexity(*m.model, m.session.get(), m.threads, text,
+                          {.window = c.window, .stride = c.stride});
+    ASSERT_TRUE(result.ok()) << result.status().message();
+    EXPECT_EQ(result->text_tokens, c.tokens);
+    EXPECT_EQ(result->scored, c.scored);
+    EXPECT_EQ(result->scored_bytes, c.scored_bytes);
+    const double relative = 2 * kLogitError;
+    EXPECT_NEAR(result->perplexity, c.perplexity, relative * c.perplexity);
+    // A standard deviation moves by no more than the values.
+    EXPECT_NEAR(
+        result->error, c.error,
+        relative * (c.error + c.perplexity / std::sqrt(double(c.scored))));
+    EXPECT_NEAR(result->bits_per_byte, c.bits_per_byte,
+                relative / std::log(2.0) * static_cast<double>(c.scored) /
+                    static_cast<double>(c.scored_bytes));
+  }
+}
+
+TEST(Perplexity, IsTheSameWithMoreThreads) {
+  const std::string text = QualityText();
+  TestModel one(TinyModelPath(), 1), three(TinyModelPath(), 3);
+  ASSERT_TRUE(one.model && three.model);
+  const auto a = MeasurePerplexity(*one.model, one.session.get(), one.threads,
+                                   text, {.window = 64});
+  const auto b = MeasurePerplexity(*three.model, three.session.get(),
+                                   three.threads, text, {.window = 64});
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_EQ(a->perplexity, b->perplexity);
+}
+
+// A graph that gives the last row alone is run token by token.
+TEST(Perplexity, OfAPrunedGraphIsThatOfTheWholeOne) {
+  SLM_NEEDS_SHARED("fixtures");
+  const std::string text = QualityText();
+  TestModel whole(FixturePath("qwen2-tied/onnx-int4"));
+  TestModel pruned(FixturePath("qwen2-tied/onnx-int4-prune"));
+  ASSERT_TRUE(whole.model && pruned.model);
+  ASSERT_TRUE(pruned.model->plan().pruned_logits);
+  const auto a = MeasurePerplexity(*whole.model, whole.session.get(),
+                                   whole.threads, text, {.window = 64});
+  const auto b = MeasurePerplexity(*pruned.model, pruned.session.get(),
+                                   pruned.threads, text, {.window = 64});
+  ASSERT_TRUE(a.ok()) << a.status().message();
+  ASSERT_TRUE(b.ok()) << b.status().message();
+  EXPECT_EQ(a->scored, b->scored);
+  EXPECT_NEAR(a->perplexity, b->perplexity, 2 * kLogitError * a->perplexity);
+}
+
+}  // namespace
+}  // namespace slm::bench
