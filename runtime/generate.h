@@ -61,6 +61,8 @@ class Generator {
   Result<GenerateStep> Next();
 
   const GenerateStats& stats() const { return stats_; }
+  // Stays in the session until its caller drops it there.
+  SequenceId sequence() const { return sequence_; }
   // Prompt and answer so far, without EOS.
   std::span<const int32_t> tokens() const { return search_->history().tokens(); }
 

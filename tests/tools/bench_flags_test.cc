@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "gtest/gtest.h"
+#include "tools/bench/chat_options.h"
 #include "tools/bench/speed_options.h"
 
 namespace slm::bench {
@@ -123,8 +124,59 @@ TEST(SpeedOptions, BadOnesAreRefusedByName) {
   }
 }
 
+Result<ChatOptions> ParseChat(const Args& args) {
+  SLM_ASSIGN_OR_RETURN(Flags flags, Flags::Parse(kChatFlags, args));
+  return ReadChatOptions(&flags);
+}
+
+TEST(ChatOptions, EveryFlagReachesItsField) {
+  const auto o =
+      ParseChat({"m/",  "-f",      "p.jsonl", "-n",      "7",  "-r",
+                 "3",   "--temp",  "0.5",     "--top-k", "40", "--top-p",
+                 "0.9", "--min-p", "0.1",     "--seed",  "6",  "--models-dir",
+                 "dir", "-t",      "2"});
+  ASSERT_TRUE(o.ok()) << o.status().message();
+  EXPECT_EQ(o->model, "m/");
+  EXPECT_EQ(o->models_dir, "dir");
+  EXPECT_EQ(o->threads, 2u);
+  EXPECT_EQ(o->file, "p.jsonl");
+  EXPECT_EQ(o->repetitions, 3u);
+  EXPECT_EQ(o->answer.max_tokens, 7u);
+  EXPECT_EQ(o->answer.temperature, 0.5);
+  EXPECT_EQ(o->answer.top_k, 40u);
+  EXPECT_EQ(o->answer.top_p, 0.9);
+  EXPECT_EQ(o->answer.min_p, 0.1);
+  EXPECT_EQ(o->answer.seed, 6u);
+}
+
+TEST(ChatOptions, BadOnesAreRefusedByName) {
+  struct Case {
+    Args args;
+    const char* part;  // of the message
+  };
+  const Case cases[] = {
+      {{}, "no model"},
+      {{"m", "x"}, "\"x\" is a word too many"},
+      {{"m", "-n", "0"}, "--max-tokens is \"0\""},
+      {{"m", "-r", "0"}, "--repeat is \"0\""},
+      {{"m", "-f", ""}, "--file is \"\""},
+      {{"m", "--temp", "nan"}, "--temp is \"nan\""},
+      {{"m", "--temp", "-1"}, "--temp is \"-1\", must be a number 0..100"},
+      {{"m", "--top-p", "2", "--temp", "1"}, "must be a number 0..1"},
+      {{"m", "--top-p", "0.5"}, "--top-p means nothing without --temp"},
+      {{"m", "--temp", "0", "--seed", "2"}, "--seed means nothing without"},
+  };
+  for (const Case& c : cases) {
+    const auto options = ParseChat(c.args);
+    ASSERT_FALSE(options.ok()) << c.part;
+    EXPECT_EQ(options.status().kind(), ErrorKind::kUsage) << c.part;
+    EXPECT_NE(options.status().message().find(c.part), std::string::npos)
+        << options.status().message();
+  }
+}
+
 TEST(Flags, HelpFitsAScreen) {
-  for (const FlagSet* set : {&kSpeedFlags}) {
+  for (const FlagSet* set : {&kSpeedFlags, &kChatFlags}) {
     const std::string help = Help(*set);
     EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 40) << set->verb;
   }

@@ -11,8 +11,9 @@ add_test(NAME run_models_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/run_models_test.py
           $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-bench>)
-slm_test(bench_flags_test
-  SOURCES tools/bench_flags_test.cc
+slm_test(bench_base_test
+  SOURCES tools/bench_flags_test.cc tools/bench_prompts_test.cc
+          tools/bench_statistics_test.cc
   LINKS slm_bench_base)
 slm_test(bench_quality_test
   SOURCES tools/bench_quality_test.cc
@@ -21,6 +22,11 @@ add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
           $<TARGET_FILE:slm-bench>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model ${SLM_SHARED_DIR})
+add_test(NAME bench_chat_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_chat_test.py
+          $<TARGET_FILE:slm-bench>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
+          ${PROJECT_SOURCE_DIR}/tools/demo/model)
 add_test(NAME convert_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/convert_test.py
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-run>

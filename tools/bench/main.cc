@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "slm/slm.h"
+#include "tools/bench/chat.h"
+#include "tools/bench/chat_options.h"
 #include "tools/bench/speed.h"
 #include "tools/bench/speed_options.h"
 
@@ -18,11 +20,13 @@ struct Verb {
 // A row for each verb. The first is what slm-bench does without one.
 constexpr Verb kVerbs[] = {
     {kSpeedFlags, RunSpeed},
+    {kChatFlags, RunChat},
 };
 
 constexpr const char* kExamples = R"(
   slm-bench models/qwen3-0.6b-int4                speed, as most want it
   slm-bench speed MODEL -p 128,512 -n 64 -d 0,4096 -o md
+  slm-bench chat MODEL -f prompts.jsonl -n 128
 
 slm-bench VERB --help has the flags of a verb, examples and exit codes. Without
 a verb it is speed. MODEL is a folder or a name as slm-run has it; ./speed is a

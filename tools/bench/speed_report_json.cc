@@ -51,6 +51,7 @@ std::string PrintJson(const Report& r) {
   std::string out;
   JsonObject o(&out);
   o.Count("schema", 1);
+  o.Text("verb", "speed");
   AddInfo(r.info, &o);
   o.Number("load_ms", r.load_ms, 1);
   o.Number("ttft_ms", r.ttft_ms, 1);

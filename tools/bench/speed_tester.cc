@@ -2,10 +2,10 @@
 #include "tools/bench/speed_tester.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "runtime/candidates.h"
 #include "runtime/core/clock.h"
+#include "tools/bench/statistics.h"
 
 namespace slm::bench {
 namespace {
@@ -31,21 +31,11 @@ Speed SpeedOf(const TestResult& result) {
   for (const Elapsed& e : result.repetitions) {
     rates.push_back(result.Tokens() / e.seconds);
   }
-  std::sort(rates.begin(), rates.end());
-  const size_t n = rates.size();
-  if (n == 0) return {};
-  Speed speed;
-  speed.median = (rates[(n - 1) / 2] + rates[n / 2]) / 2;
-  speed.best = rates.back();
-  for (const double rate : rates) {
-    speed.mean += rate / static_cast<double>(n);
-  }
-  double squares = 0;
-  for (const double rate : rates) {
-    squares += (rate - speed.mean) * (rate - speed.mean);
-  }
-  if (n > 1) speed.stddev = std::sqrt(squares / static_cast<double>(n - 1));
-  return speed;
+  if (rates.empty()) return {};
+  return {.median = Median(rates),
+          .best = *std::max_element(rates.begin(), rates.end()),
+          .mean = Mean(rates),
+          .stddev = StdDev(rates)};
 }
 
 std::span<const int32_t> SpeedTester::RandomIds(size_t count) {
