@@ -18,6 +18,10 @@ slm_test(bench_base_test
 slm_test(bench_quality_test
   SOURCES tools/bench_quality_test.cc
   LINKS slm_bench_quality)
+add_test(NAME bench_quality_cli_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_quality_test.py
+          $<TARGET_FILE:slm-bench> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/quality/text.txt)
 add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py
           $<TARGET_FILE:slm-bench>

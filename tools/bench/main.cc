@@ -6,6 +6,8 @@
 #include "slm/slm.h"
 #include "tools/bench/chat.h"
 #include "tools/bench/chat_options.h"
+#include "tools/bench/quality.h"
+#include "tools/bench/quality_options.h"
 #include "tools/bench/speed.h"
 #include "tools/bench/speed_options.h"
 
@@ -21,12 +23,14 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {kSpeedFlags, RunSpeed},
     {kChatFlags, RunChat},
+    {kPerplexityFlags, RunPerplexity},
 };
 
 constexpr const char* kExamples = R"(
   slm-bench models/qwen3-0.6b-int4                speed, as most want it
   slm-bench speed MODEL -p 128,512 -n 64 -d 0,4096 -o md
   slm-bench chat MODEL -f prompts.jsonl -n 128
+  slm-bench ppl MODEL -f wiki.test.raw
 
 slm-bench VERB --help has the flags of a verb, examples and exit codes. Without
 a verb it is speed. MODEL is a folder or a name as slm-run has it; ./speed is a

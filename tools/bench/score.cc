@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "runtime/core/file_output.h"
+#include "tools/bench/statistics.h"
 
 namespace slm::bench {
 namespace {
@@ -155,17 +156,9 @@ Status ScoreWindows(std::span<Session* const> sessions,
 }
 
 MeanError MeanOf(std::span<const double> values) {
+  if (values.empty()) return {NAN, NAN};
   const double n = static_cast<double>(values.size());
-  MeanError out{NAN, NAN};
-  if (values.empty()) return out;
-  double sum = 0;
-  for (const double v : values) sum += v;
-  out.mean = sum / n;
-  if (values.size() < 2) return out;
-  double squares = 0;
-  for (const double v : values) squares += (v - out.mean) * (v - out.mean);
-  out.error = std::sqrt(squares / n / (n - 1));
-  return out;
+  return {Mean(values), n < 2 ? NAN : StdDev(values) / std::sqrt(n)};
 }
 
 }  // namespace slm::bench
