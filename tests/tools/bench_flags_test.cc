@@ -3,6 +3,7 @@
 
 #include "gtest/gtest.h"
 #include "tools/bench/chat_options.h"
+#include "tools/bench/soak_options.h"
 #include "tools/bench/speed_options.h"
 
 namespace slm::bench {
@@ -176,7 +177,7 @@ TEST(ChatOptions, BadOnesAreRefusedByName) {
 }
 
 TEST(Flags, HelpFitsAScreen) {
-  for (const FlagSet* set : {&kSpeedFlags, &kChatFlags}) {
+  for (const FlagSet* set : {&kSpeedFlags, &kChatFlags, &kSoakFlags}) {
     const std::string help = Help(*set);
     EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 40) << set->verb;
   }

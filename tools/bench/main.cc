@@ -8,6 +8,8 @@
 #include "tools/bench/chat_options.h"
 #include "tools/bench/quality.h"
 #include "tools/bench/quality_options.h"
+#include "tools/bench/soak.h"
+#include "tools/bench/soak_options.h"
 #include "tools/bench/speed.h"
 #include "tools/bench/speed_options.h"
 
@@ -24,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {kSpeedFlags, RunSpeed},
     {kChatFlags, RunChat},
     {kPerplexityFlags, RunPerplexity},
+    {kSoakFlags, RunSoak},
 };
 
 constexpr const char* kExamples = R"(
@@ -31,6 +34,7 @@ constexpr const char* kExamples = R"(
   slm-bench speed MODEL -p 128,512 -n 64 -d 0,4096 -o md
   slm-bench chat MODEL -f prompts.jsonl -n 128
   slm-bench ppl MODEL -f wiki.test.raw
+  slm-bench soak MODEL --minutes 10 --max-leak 1
 
 slm-bench VERB --help has the flags of a verb, examples and exit codes. Without
 a verb it is speed. MODEL is a folder or a name as slm-run has it; ./speed is a
