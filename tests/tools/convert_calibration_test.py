@@ -11,23 +11,18 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hf_models  # noqa: E402
+from convert_folder import LLAMA, Folder, convert  # noqa: E402
 
 CONVERT, TOKENIZER = (pathlib.Path(p).resolve() for p in sys.argv[1:3])
-LLAMA = hf_models.FAMILIES["llama"]
+Folder.TOKENIZER = TOKENIZER
 TEXT = "thequickbrownfoxjumpsoverthelazydog" * 3  # a token a letter
 GROUP = 32  # columns whose moments are kept together
 SMALL = ("-b", "16", "--calibration-tokens", "128")
-
-
-def convert(*args, **options):
-    return subprocess.run([CONVERT, *args], timeout=60, capture_output=True,
-                          encoding="utf-8", **options)
 
 
 def read_imatrix(path):
@@ -66,36 +61,19 @@ def expected_moments(config, weights, documents):
     return {name: [v / count for v in s] for name, s in sums.items()}
 
 
-class Folder(unittest.TestCase):
+class Calibrated(Folder):
     def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
-        self.root = pathlib.Path(self.temporary.name)
-        self.source, self.out = self.root / "hf", self.root / "out"
+        super().setUp()
         self.text, self.saved = self.root / "text.txt", self.root / "a.imatrix"
         self.text.write_text(TEXT)
-
-    def tearDown(self):
-        self.temporary.cleanup()
-
-    def make(self, config=LLAMA, **options):
-        return hf_models.make_folder(self.source, config, TOKENIZER, **options)
 
     def made(self, name, *flags):
         done = convert(self.source, self.root / name, "-q", *flags)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return (self.root / name / "model.onnx.data").read_bytes()
 
-    def refused(self, code, text, *flags):
-        before = sorted(self.root.iterdir())
-        done = convert(self.source, self.out, *flags)
-        self.assertEqual((done.returncode, done.stdout), (code, ""),
-                         done.stderr)
-        self.assertIn(text, done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        self.assertEqual(sorted(self.root.iterdir()), before)
 
-
-class Statistics(Folder):
+class Statistics(Calibrated):
     NAMES = {"attn.qkv_proj": "self_attn.q_proj", "attn.o_proj":
              "self_attn.o_proj", "mlp.gate_proj": "mlp.gate_proj",
              "mlp.up_proj": "mlp.up_proj", "mlp.down_proj": "mlp.down_proj"}
@@ -149,7 +127,7 @@ class Statistics(Folder):
         self.assertIn("was measured on other weights", done.stderr)
 
 
-class Gptq(Folder):
+class Gptq(Calibrated):
     def test_threads_change_nothing_and_all_forms_are_written(self):
         self.make(dtype="BF16")
         flags = ("-a", "gptq", *SMALL)
@@ -186,7 +164,7 @@ class Gptq(Folder):
                      f"--imatrix={self.saved}")
 
 
-class Refusals(Folder):
+class Refusals(Calibrated):
     def test_texts_and_files(self):
         self.make()
         self.refused(3, "no such file", "--imatrix=" + str(self.root / "no"))

@@ -12,39 +12,23 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hf_models  # noqa: E402
+from convert_folder import LLAMA, Folder, convert  # noqa: E402
 
 CONVERT, TOKENIZER = (pathlib.Path(p).resolve() for p in sys.argv[1:3])
-LLAMA = hf_models.FAMILIES["llama"]
+Folder.TOKENIZER = TOKENIZER
 
 
-def convert(*args, **options):
-    return subprocess.run([CONVERT, *args], timeout=60, capture_output=True,
-                          encoding="utf-8", **options)
-
-
-class Folder(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
-        self.root = pathlib.Path(self.temporary.name)
-        self.source, self.out = self.root / "hf", self.root / "out"
-
-    def tearDown(self):
-        self.temporary.cleanup()
-
-    def make(self, config=LLAMA, **options):
-        return hf_models.make_folder(self.source, config, TOKENIZER, **options)
-
+class Reported(Folder):
     def report(self):
         return json.loads((self.out / "conversion_report.json").read_text())
 
 
-class SelfCheck(Folder):
+class SelfCheck(Reported):
     def test_report(self):
         self.make(dtype="BF16")
         done = convert(self.source, self.out, "-p", "int4")

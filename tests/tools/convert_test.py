@@ -15,20 +15,15 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hf_models  # noqa: E402
+from convert_folder import LLAMA, Folder, convert  # noqa: E402
 
 CONVERT, RUN, TOKENIZER = (pathlib.Path(p).resolve() for p in sys.argv[1:4])
-LLAMA = hf_models.FAMILIES["llama"]
-
-
-def convert(*args, **options):
-    return subprocess.run([CONVERT, *args], timeout=60, capture_output=True,
-                          encoding="utf-8", **options)
+Folder.TOKENIZER = TOKENIZER
 
 
 def make_sparse(path, config):
@@ -45,35 +40,6 @@ def make_sparse(path, config):
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text)
         f.truncate(8 + len(text) + at)
-
-
-class Folder(unittest.TestCase):
-    shows_source = False  # the message has the template's line and a caret
-
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
-        self.root = pathlib.Path(self.temporary.name)
-        self.source, self.out = self.root / "hf", self.root / "out"
-
-    def tearDown(self):
-        self.temporary.cleanup()
-
-    def make(self, config=LLAMA, **options):
-        return hf_models.make_folder(self.source, config, TOKENIZER, **options)
-
-    def refused(self, code, text, *flags):
-        """One line that holds `text`, and nothing is left behind."""
-        before = sorted(self.root.iterdir())
-        done = convert(self.source, self.out, *flags)
-        self.assertEqual((done.returncode, done.stdout), (code, ""),
-                         done.stderr)
-        self.assertIn(text, done.stderr)
-        errors = [line for line in done.stderr.splitlines()
-                  if not line.startswith("slm-convert: warning: ")]
-        self.assertTrue(errors[0].startswith("slm-convert: error: "))
-        if not self.shows_source:
-            self.assertEqual(len(errors), 1, done.stderr)
-        self.assertEqual(sorted(self.root.iterdir()), before)
 
 
 class Results(Folder):

@@ -13,7 +13,7 @@
 #include "runtime/core/file_output.h"
 #include "runtime/core/shape.h"
 #include "runtime/session.h"
-#include "tools/convert/calibrate.h"
+#include "tools/convert/input_moments.h"
 #include "tools/convert/weight_reader.h"
 
 namespace slm::convert {

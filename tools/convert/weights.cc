@@ -12,7 +12,7 @@
 #include "ops/kernels/convert.h"
 #include "quant/round_together.h"
 #include "runtime/core/shape.h"
-#include "tools/convert/calibrate.h"
+#include "tools/convert/input_moments.h"
 #include "tools/convert/experts.h"
 #include "tools/convert/weight_reader.h"
 

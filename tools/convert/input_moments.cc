@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tools/convert/calibrate.h"
+#include "tools/convert/input_moments.h"
 
 #include <algorithm>
 #include <map>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Runs a float model folder and measures what its matrices are multiplied
 // with.
-#ifndef SLM_TOOLS_CONVERT_CALIBRATE_H_
-#define SLM_TOOLS_CONVERT_CALIBRATE_H_
+#ifndef SLM_TOOLS_CONVERT_INPUT_MOMENTS_H_
+#define SLM_TOOLS_CONVERT_INPUT_MOMENTS_H_
 
 #include <vector>
 
@@ -21,8 +21,8 @@ inline constexpr const char* kHeadWeight = "lm_head.MatMul.weight";
 // Of x [..., K], as Imatrix has them.
 std::vector<float> MomentsOf(const TensorView& x, ThreadPool& threads);
 
-// Moments over the documents for the input of every MatMul whose constant has the
-// name of a quantised weight; `model` and `text` of the result are the
+// Moments over the documents for the input of every MatMul whose constant has
+// the name of a quantised weight; `model` and `text` of the result are the
 // caller's. Sums are in double, each in the order of the tokens.
 Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
                               const std::vector<Weight>& weights,
@@ -31,4 +31,4 @@ Result<Imatrix> MeasureInputs(const Model& model, const Documents& documents,
 
 }  // namespace slm::convert
 
-#endif  // SLM_TOOLS_CONVERT_CALIBRATE_H_
+#endif  // SLM_TOOLS_CONVERT_INPUT_MOMENTS_H_
