@@ -11,3 +11,6 @@ slm_test(safetensors_test
 slm_test(gguf_test
   SOURCES loader/gguf_test.cc
   LINKS slm_gguf)
+slm_test(models_test
+  SOURCES loader/models_test.cc
+  LINKS slm_models)
