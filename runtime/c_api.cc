@@ -155,7 +155,30 @@ slm::GenerateOptions OptionsOf(const slm_sampling& s, const slm_chat& chat,
   o.ngram.min_adaptive_k = s.min_adaptive_k;
   o.ngram.cooldown = s.draft_cooldown != 0;
   o.seed = slm::RandomSeed();
+  o.json = s.json != 0;
+  o.think_budget = s.think_budget;
   return o;
+}
+
+bool Thinks(const slm::Model& model) {
+  const std::string& source = model.folder().chat_template.source;
+  return model.tokenizer().TokenId(slm::Thought::kClose) >= 0 ||
+         source.find(slm::Thought::kOpen) != std::string::npos ||
+         source.find(slm::Thought::kClose) != std::string::npos;
+}
+
+Status CheckThinking(const slm_sampling& sampling, const slm::Model& model) {
+  if (sampling.think_budget < -1) {
+    return Usage("think_budget is %lld, must be -1 (no limit) or more",
+                 static_cast<long long>(sampling.think_budget));
+  }
+  if (sampling.think_budget >= 0 && !Thinks(model)) {
+    return Usage("think_budget is %lld, but the model does not think: "
+                 "</think> is neither in its vocabulary nor in its chat "
+                 "template",
+                 static_cast<long long>(sampling.think_budget));
+  }
+  return slm::OkStatus();
 }
 
 // The prompt's tokens, with the oldest turns dropped if that is allowed.
@@ -274,6 +297,7 @@ void slm_model_get_info(const slm_model* model, slm_model_info* info) {
   info->kv_bytes_per_token =
       slm::KvBytesFor(m.plan(), slm::DType::kF32, slm::KvFormat::kPageTokens) /
       slm::KvFormat::kPageTokens;
+  info->thinks = Thinks(m);
 }
 
 slm_status slm_model_memory(const slm_model* model, char* buffer,
@@ -404,12 +428,14 @@ void slm_sampling_init(const slm_model* model, slm_sampling* sampling) {
       static_cast<int32_t>(speculative.max_draft_tokens);
   sampling->min_adaptive_k = static_cast<int32_t>(speculative.min_adaptive_k);
   sampling->draft_cooldown = speculative.cooldown;
+  sampling->think_budget = -1;
 }
 
 slm_status slm_chat_start(slm_chat* chat, const slm_sampling* sampling,
                           slm_error* error) {
   return Guard(error, [&]() -> Status {
     SLM_RETURN_IF_ERROR(CheckSize(sampling, "slm_chat_start"));
+    SLM_RETURN_IF_ERROR(CheckThinking(*sampling, *chat->model));
     chat->running = false;
     chat->cancel = false;
     chat->answer.clear();
@@ -442,6 +468,8 @@ void slm_chat_get_stats(const slm_chat* chat, slm_stats* stats) {
   stats->draft_tokens = s.draft_tokens;
   stats->accepted_tokens = s.accepted_tokens;
   stats->dropped_turns = chat->dropped_turns;
+  stats->thought_tokens = s.thought_tokens;
+  stats->json_cut = s.json_cut;
   stats->context_used = s.prompt_tokens + s.output_tokens;
   stats->context_length = chat->spec.context_length;
   if (chat->first_seconds > 0) {

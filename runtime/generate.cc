@@ -20,6 +20,28 @@ size_t CommonPrefix(std::span<const int32_t> a, std::span<const int32_t> b) {
   return i;
 }
 
+// The end of the tokens' text, enough to hold a mark and blanks behind it.
+std::string EndOfText(const Tokenizer& tokenizer,
+                      std::span<const int32_t> tokens) {
+  constexpr size_t kTokens = 32;
+  std::string text;
+  for (const int32_t id : tokens.last(std::min(kTokens, tokens.size()))) {
+    text += tokenizer.TokenBytes(id);
+  }
+  return text;
+}
+
+std::shared_ptr<const JsonVocabulary> MakeJsonVocabulary(
+    const Tokenizer& tokenizer) {
+  std::vector<std::string> bytes(tokenizer.vocab_size());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int32_t id = static_cast<int32_t>(i);
+    // Control tokens are no text.
+    if (!tokenizer.IsSpecial(id)) bytes[i] = tokenizer.TokenBytes(id);
+  }
+  return std::make_shared<const JsonVocabulary>(std::move(bytes));
+}
+
 }  // namespace
 
 Generator::Generator(Session* session, const Tokenizer* tokenizer)
@@ -47,6 +69,7 @@ Status Generator::Start(std::span<const int32_t> prompt,
                      static_cast<int64_t>(spec.context_length), options.seed));
   SLM_ASSIGN_OR_RETURN(StopMatcher stop, StopMatcher::Create(options.stop));
   SLM_RETURN_IF_ERROR(search.AppendPrompt(prompt));
+  SLM_RETURN_IF_ERROR(MakeGuide(prompt, options));
   // One token at least must run to give logits.
   const size_t kept = std::min(
       CommonPrefix(session_->Tokens(sequence_), prompt), prompt.size() - 1);
@@ -55,13 +78,59 @@ Status Generator::Start(std::span<const int32_t> prompt,
   prompt_.assign(prompt.begin(), prompt.end());
   prompt_done_ = kept;
   search_.emplace(std::move(search));
+  search_->set_guide(guide_.get());
   draft_length_.emplace(options.ngram);
   stop_ = std::move(stop);
   stream_.emplace(*tokenizer_, options.skip_special_tokens);
   stats_ = {};
   stats_.prompt_tokens = prompt.size();
   stats_.cached_tokens = kept;
+  stats_.json_cut = options.json;
   pending_ = -1;
+  return OkStatus();
+}
+
+// A vocabulary whose tokens have no bytes of their own has no guide: nothing
+// is counted, and what needs one is refused.
+Status Generator::MakeGuide(std::span<const int32_t> prompt,
+                            const GenerateOptions& options) {
+  guide_.reset();
+  const bool wanted = options.json || options.think_budget >= 0;
+  const char* what = options.json ? "json" : "think_budget";
+  if (options.search.num_beams > 1) {
+    if (!wanted) return OkStatus();
+    return Usage("num_beams is %d and %s is wanted: beam search keeps to no "
+                 "such rule; set num_beams to 1",
+                 static_cast<int>(options.search.num_beams), what);
+  }
+  if (const Status status = tokenizer_->CheckTokenBytes(); !status.ok()) {
+    return wanted ? status.In(what) : OkStatus();
+  }
+  GuideOptions guide;
+  guide.think_budget = options.think_budget;
+  guide.eos_ids = options.search.eos_ids;
+  guide.bytes = [t = tokenizer_](int32_t id) { return t->TokenBytes(id); };
+  if (const int32_t id = tokenizer_->TokenId(Thought::kClose); id >= 0) {
+    guide.think_close = {id};
+  } else {
+    SLM_ASSIGN_OR_RETURN(guide.think_close,
+                         tokenizer_->Encode(Thought::kClose, EncodeOptions()));
+  }
+  const std::string end = EndOfText(*tokenizer_, prompt);
+  if (options.json) {
+    // After </think> JSON begins with the next token, so it must be one.
+    const bool one_token = guide.think_close.size() == 1;
+    if (!one_token && Thought(end).thinking()) {
+      return Usage("json: the model thinks and its </think> is %zu tokens, so "
+                   "that JSON could begin in the middle of one; switch "
+                   "thinking off",
+                   guide.think_close.size());
+    }
+    if (one_token) guide.think_open = tokenizer_->TokenId(Thought::kOpen);
+    if (!json_) json_ = MakeJsonVocabulary(*tokenizer_);
+    guide.json = json_;
+  }
+  guide_ = std::make_unique<AnswerGuide>(std::move(guide), end);
   return OkStatus();
 }
 
@@ -142,6 +211,7 @@ void Generator::Take(std::span<const int32_t> chosen, GenerateStep* step) {
   step->tokens.assign(chosen.begin(), chosen.end());
   pending_ = chosen.back();
   if (options_.search.top_logprobs >= 0) step->logprobs = search_->logprobs();
+  if (guide_) stats_.thought_tokens = guide_->thought().tokens();
   for (size_t i = 0; i < chosen.size(); ++i) {
     const bool eos =
         search_->finish() == slm::Finish::kEos && i + 1 == chosen.size();
@@ -156,6 +226,9 @@ void Generator::Take(std::span<const int32_t> chosen, GenerateStep* step) {
     Finish(FinishReason::kEos, step);
   } else if (search_->finish() == slm::Finish::kLength) {
     Finish(FinishReason::kLength, step);
+  } else if (search_->finish() == slm::Finish::kComplete) {
+    Finish(FinishReason::kStop, step);
+    stats_.json_cut = stop_.found().has_value();
   }
 }
 

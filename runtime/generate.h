@@ -4,6 +4,8 @@
 #ifndef SLM_RUNTIME_GENERATE_H_
 #define SLM_RUNTIME_GENERATE_H_
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,13 +23,16 @@ struct GenerateOptions {
   NgramOptions ngram;             // prompt look-up; greedy, one sequence
   std::vector<std::string> stop;  // not part of the text
   bool skip_special_tokens = true;
+  // The answer is one JSON object or array, and ends as that is complete.
+  bool json = false;
+  int64_t think_budget = -1;  // tokens of a thought; -1: no limit
   uint32_t seed = 0;              // where search.seed is -1
 };
 
 enum class FinishReason {
   kNone,    // goes on
   kEos,     // an end token of the model
-  kStop,    // a stop string
+  kStop,    // a stop string, or the JSON value is complete
   kLength,  // max_length
 };
 
@@ -46,6 +51,8 @@ struct GenerateStats {
   size_t output_tokens = 0;
   size_t draft_tokens = 0;     // proposed by speculation
   size_t accepted_tokens = 0;  // of them
+  size_t thought_tokens = 0;   // of the output, without the marks
+  bool json_cut = false;       // JSON was wanted and is not complete so far
 };
 
 class Generator {
@@ -67,6 +74,8 @@ class Generator {
   std::span<const int32_t> tokens() const { return search_->history().tokens(); }
 
  private:
+  Status MakeGuide(std::span<const int32_t> prompt,
+                   const GenerateOptions& options);
   Result<GenerateStep> Prefill();
   Result<GenerateStep> Decode();
   Result<GenerateStep> RunBeams();
@@ -80,6 +89,8 @@ class Generator {
   GenerateOptions options_;
   std::vector<int32_t> prompt_;
   size_t prompt_done_ = 0;
+  std::shared_ptr<const JsonVocabulary> json_;  // made when first wanted
+  std::unique_ptr<AnswerGuide> guide_;  // nullptr: nothing to see to
   std::optional<Search> search_;
   std::optional<DraftLength> draft_length_;
   std::optional<TokenStream> stream_;

@@ -46,13 +46,14 @@ Result<int32_t> Search::Next(std::span<float> logits) {
         "the sequence of %zu tokens is finished (%s); append a prompt "
         "or rewind",
         history_.length(),
-        finish_ == Finish::kEos ? "end token" : "max_length");
+        finish_ == Finish::kEos        ? "end token"
+        : finish_ == Finish::kComplete ? "complete"
+                                       : "max_length");
   }
   const bool wants_logprobs = options_.top_logprobs >= 0;
-  const bool processes = HasProcessors(options_);
+  const bool processes = guide_ || HasProcessors(options_);
   if (wants_logprobs && processes) raw_.assign(logits.begin(), logits.end());
-  if (processes) ProcessLogits(options_, history_, logits);
-  SLM_ASSIGN_OR_RETURN(const int32_t token, sampler_.Choose(logits));
+  SLM_ASSIGN_OR_RETURN(const int32_t token, Choose(logits));
   if (wants_logprobs) {
     ComputeLogprobs(processes ? std::span<const float>(raw_) : logits, token,
                     static_cast<size_t>(options_.top_logprobs),
@@ -64,7 +65,25 @@ Result<int32_t> Search::Next(std::span<float> logits) {
     return token;
   }
   history_.AppendOutput(token);
-  if (room() == 0) finish_ = Finish::kLength;
+  if (guide_) guide_->Take(token);
+  if (guide_ && guide_->complete()) {
+    finish_ = Finish::kComplete;
+  } else if (room() == 0) {
+    finish_ = Finish::kLength;
+  }
+  return token;
+}
+
+Result<int32_t> Search::Choose(std::span<float> logits) {
+  const int32_t forced = guide_ ? guide_->Forced() : -1;
+  if (forced >= 0) return forced;
+  if (HasProcessors(options_)) ProcessLogits(options_, history_, logits);
+  // Last, so that nothing outweighs it.
+  if (guide_) SLM_RETURN_IF_ERROR(guide_->Forbid(logits));
+  SLM_ASSIGN_OR_RETURN(const int32_t token, sampler_.Choose(logits));
+  // Weights that sum to less than 1 by rounding could draw the last candidate,
+  // whose weight is 0.
+  if (guide_ && !guide_->Allows(token)) return ArgMax(logits);
   return token;
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/answer_guide.h"
 #include "runtime/candidates.h"
 #include "runtime/core/result.h"
 #include "runtime/logprobs.h"
@@ -23,6 +24,7 @@ enum class Finish {
   kEos,     // an EOS token was chosen; Next returned it, but it is no part of
             // the sequence (as in onnxruntime-genai 0.18, measured)
   kLength,  // max_length tokens
+  kComplete,  // the guide says that the answer is
 };
 
 class Search {
@@ -30,6 +32,10 @@ class Search {
   // Validates. `seed` is used as options.seed is -1 only.
   static Result<Search> Create(const SearchOptions& options, int64_t vocab_size,
                                int64_t context_length, uint32_t seed);
+
+  // What the answer keeps to, nullptr: nothing. It outlives the search, sees
+  // each token that is chosen, and cannot be rewound.
+  void set_guide(AnswerGuide* guide) { guide_ = guide; }
 
   // A prompt or its continuation, which lifts an earlier finish. Refuses what
   // would not fit into max_length.
@@ -61,11 +67,13 @@ class Search {
 
  private:
   Search(const SearchOptions& options, size_t vocab, uint32_t seed);
+  Result<int32_t> Choose(std::span<float> logits);
 
   SearchOptions options_;
   size_t vocab_;
   TokenHistory history_;
   Sampler sampler_;
+  AnswerGuide* guide_ = nullptr;
   Finish finish_ = Finish::kNone;
   Logprobs logprobs_;
   Candidates logprob_scratch_;

@@ -47,24 +47,6 @@ std::string CleanUp(std::string text) {
   return text;
 }
 
-// The byte of "<0x41>", -1 if it is another text.
-int ByteOfToken(std::string_view token) {
-  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {
-    return -1;
-  }
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-  };
-  // Rust's from_str_radix takes a sign.
-  const int low = digit(token[4]);
-  if (token[3] == '+') return low;
-  const int high = digit(token[3]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 std::string Stripped(const DecoderStep& step, std::string_view text) {
   for (size_t i = 0; i < step.start && text.starts_with(step.text); ++i) {
     text.remove_prefix(step.text.size());
@@ -93,6 +75,23 @@ std::string WordPieceText(const DecoderStep& step, std::string_view text,
 }
 
 }  // namespace
+
+int ByteOfToken(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {
+    return -1;
+  }
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+  };
+  // Rust's from_str_radix takes a sign.
+  const int low = digit(token[4]);
+  if (token[3] == '+') return low;
+  const int high = digit(token[3]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
 
 DecodeChain::DecodeChain(const std::vector<DecoderStep>* steps, bool eager)
     : steps_(steps), stages_(steps->size()), eager_(eager) {

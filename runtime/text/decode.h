@@ -36,6 +36,9 @@ struct DecoderStep {
   Pattern pattern;             // Replace
 };
 
+// The byte of "<0x41>", -1 if it is another text.
+int ByteOfToken(std::string_view token);
+
 // State of a chain. What one stage emits goes on to the next; the last stage's
 // output is the text. A stage behind ByteLevel or Fuse sees one token that
 // grows, the others see tokens.

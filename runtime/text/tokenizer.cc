@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/core/utf8.h"
+#include "runtime/text/token_bytes.h"
 #include "runtime/text/unicode.h"
 
 namespace slm {
@@ -324,6 +325,14 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids,
   }
   chain.Flush(&out);
   return out;
+}
+
+std::string Tokenizer::TokenBytes(int32_t id) const {
+  return text::TokenBytes(parts_.decoder, TokenText(id));
+}
+
+Status Tokenizer::CheckTokenBytes() const {
+  return text::CheckTokenBytes(parts_.decoder);
 }
 
 TokenStream::TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens)

@@ -67,6 +67,10 @@ class Tokenizer {
   bool HasToken(int32_t id) const;
   // A control token: an added token with "special": true.
   bool IsSpecial(int32_t id) const;
+  // What a token adds to a text, control tokens, too: bytes that may be a part
+  // of a character. CheckTokenBytes: kUsage if that depends on its neighbours.
+  std::string TokenBytes(int32_t id) const;
+  Status CheckTokenBytes() const;
   // One more than the greatest id.
   size_t vocab_size() const { return vocab_size_; }
 

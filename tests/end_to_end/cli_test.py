@@ -89,6 +89,32 @@ class SlmRun(unittest.TestCase):
         self.assertEqual(lines[-1]["finish_reason"], "length")
         self.assertNotIn("text", lines[-1])
 
+    def test_an_answer_that_is_json(self):
+        # Token 90 is {, 92 is }, 1 is ".
+        braces = ["--json", "--logit-bias", "90=50", "--logit-bias", "92=100"]
+        done = run(MODEL, "hi", *braces, "--strict")
+        self.expect(done, "{}\n")
+        self.assertEqual(done.stderr, "")
+        answer = json.loads(run(MODEL, "hi", *braces, "-o", "json").stdout)
+        self.assertEqual((answer["text"], answer["finish_reason"]),
+                         ("{}", "stop"))
+        self.assertEqual(answer["usage"]["completion_tokens_details"],
+                         {"reasoning_tokens": 0})
+        cut = ["--json", "-n", "9", "--logit-bias", "58=50", "--logit-bias",
+               "1=-100"]
+        done = run(MODEL, "hi", *cut)
+        self.assertEqual((done.returncode, done.stdout[:1]), (0, "["))
+        self.assertIn("the JSON is not complete: the limit came after 9 tokens",
+                      done.stderr)
+        self.assertEqual(run(MODEL, "hi", *cut, "--strict").returncode, 8)
+        answer = json.loads(run(MODEL, "hi", *cut, "-o", "json").stdout)
+        self.assertEqual(answer["finish_reason"], "length")
+        done = run(MODEL, "hi", *braces, "--stop", "}", "--strict")
+        self.expect(done, "{\n", 8)
+        self.assertIn("a stop string came", done.stderr)
+        self.expect_error(run(MODEL, "hi", "--json", "--beams", "2"), 2,
+                          "--beams", "--json")
+
     def test_stats_go_to_stderr(self):
         done = run(MODEL, "hi", "--stats")
         self.expect(done, SENTENCE + "\n")

@@ -284,6 +284,42 @@ TEST_F(CApi, BadArgumentsAreUsageErrors) {
   }
 }
 
+TEST_F(CApi, AnAnswerCanBeKeptToJson) {
+  // Tokens 90 and 92 are { and }.
+  const slm_logit_bias braces[] = {{90, 50}, {92, 100}};
+  sampling_.logit_bias = braces;
+  sampling_.logit_bias_count = 2;
+  sampling_.json = 1;
+  Add("user", "hi");
+  slm_finish finish = SLM_FINISH_NONE;
+  EXPECT_EQ(Answer(&finish), "{}");
+  EXPECT_EQ(finish, SLM_FINISH_STOP);
+  EXPECT_EQ(Stats().json_cut, 0);
+  Add("user", "hi");
+  sampling_.max_tokens = 1;
+  EXPECT_EQ(Answer(&finish), "{");
+  EXPECT_EQ(finish, SLM_FINISH_LENGTH);
+  EXPECT_EQ(Stats().json_cut, 1);
+  sampling_.num_beams = 2;
+  Add("user", "hi");
+  EXPECT_EQ(slm_chat_start(chat_.get(), &sampling_, &error_), SLM_USAGE_ERROR);
+  EXPECT_NE(std::strstr(error_.message, "json"), nullptr);
+}
+
+TEST_F(CApi, AThinkBudgetNeedsAModelThatThinks) {
+  slm_model_info info;
+  slm_model_get_info(model_.get(), &info);
+  EXPECT_EQ(info.thinks, 0);
+  EXPECT_EQ(sampling_.think_budget, -1);
+  Add("user", "hi");
+  for (const int64_t budget : {0, 5, -2}) {
+    sampling_.think_budget = budget;
+    EXPECT_EQ(slm_chat_start(chat_.get(), &sampling_, &error_),
+              SLM_USAGE_ERROR);
+    EXPECT_NE(std::strstr(error_.message, "think_budget"), nullptr);
+  }
+}
+
 TEST_F(CApi, MemoryLimitsAreNamed) {
   params_.max_memory = 1000;
   slm_chat* chat = nullptr;

@@ -4,6 +4,12 @@ slm_test(search_test
           runtime/search_golden_test.cc runtime/search_options_test.cc
           runtime/search_test.cc runtime/stop_test.cc
   LINKS slm_search)
+slm_test(json_mask_test
+  SOURCES runtime/json_acceptor_test.cc runtime/json_mask_test.cc
+  LINKS slm_search slm_tokenizer)
+slm_test(guide_test
+  SOURCES runtime/guide_test.cc
+  LINKS slm_runtime)
 slm_test(session_test
   SOURCES runtime/generate_test.cc runtime/long_prompt_test.cc
           runtime/session_test.cc
@@ -22,4 +28,8 @@ if(benchmark_FOUND)
   target_link_libraries(sampler_benchmark PRIVATE slm_search
     benchmark::benchmark)
   slm_warnings(sampler_benchmark)
+  add_executable(json_mask_benchmark runtime/json_mask_benchmark.cc)
+  target_link_libraries(json_mask_benchmark PRIVATE slm_search slm_tokenizer
+    benchmark::benchmark)
+  slm_warnings(json_mask_benchmark)
 endif()

@@ -290,9 +290,23 @@ class Commands(Chat):
 
     def test_what_cannot_be_honoured_is_refused(self):
         chat = self.start()
-        self.obey(chat, "/format json", "not supported")
-        self.obey(chat, "/format", "/format wants json|off")
         self.obey(chat, "/think on", "no switch for thinking")
+
+    def test_format(self):
+        # Token 90 is {, 92 is }.
+        chat = self.start("--logit-bias", "90=50", "--logit-bias", "92=100")
+        self.obey(chat, "/format", "/format wants json|off")
+        self.obey(chat, "/format xml", "/format wants json or off")
+        self.obey(chat, "/format json", "answers are JSON")
+        self.obey(chat, "/set", "format json")
+        self.ask(chat, "hi", "{}\r\n")
+        self.obey(chat, "/set beams 2", "beams 2")
+        self.obey(chat, "hi", "beam search keeps to no such rule")
+        self.obey(chat, "/set beams 1", "beams 1")
+        self.obey(chat, "/format off", "any text")
+        self.assertNotIn("format", self.output(chat, "/set"))
+        self.obey(chat, "/set logit-bias 90=0", "beams")
+        self.ask(chat, "hi")
 
     def test_save_and_load(self):
         chat = self.start()

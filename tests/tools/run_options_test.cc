@@ -91,6 +91,7 @@ TEST(RunOptions, EveryFlagReachesItsField) {
   EXPECT_EQ(o.output, OutputFormat::kJsonLines);
   EXPECT_EQ(o.color, Switch::kOff);
   EXPECT_TRUE(Parse({"m", "--raw", "-q", "--greedy"}).greedy);
+  EXPECT_TRUE(Parse({"m", "--json"}).json && !o.json);
   EXPECT_EQ(Parse({"m", "--beams", "4"}).num_beams, 4);
   EXPECT_EQ(Parse({"m", "--stats=off", "hi"}).stats, Switch::kOff);
   EXPECT_FALSE(Parse({"m", "-c", "auto", "-t", "auto"}).context);
@@ -128,6 +129,8 @@ TEST(RunOptions, MistakesAreUsageErrorsThatSayWhatIsWrong) {
        "--raw has no template, so --system has no place"},
       {{"m", "--greedy", "--temp", "1"},
        "--greedy and --temp above 0 contradict each other"},
+      {{"m", "--json", "--beams", "2"},
+       "--beams keeps to no format, leave --json out"},
       {{"m", "-q", "-v"}, "-q and -v contradict each other"},
   };
   for (const auto& [args, message] : cases) {

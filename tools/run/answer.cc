@@ -68,9 +68,11 @@ void AppendSummary(const slm_chat* chat, slm_finish finish,
   const slm_stats s = StatsOf(chat);
   *out += Format("\"finish_reason\":\"%s\",\"usage\":{\"prompt_tokens\":%zu,"
                  "\"completion_tokens\":%zu,\"total_tokens\":%zu,"
-                 "\"prompt_tokens_details\":{\"cached_tokens\":%zu}},",
+                 "\"prompt_tokens_details\":{\"cached_tokens\":%zu},"
+                 "\"completion_tokens_details\":{\"reasoning_tokens\":%zu}},",
                  FinishName(finish), s.prompt_tokens, s.output_tokens,
-                 s.prompt_tokens + s.output_tokens, s.cached_tokens);
+                 s.prompt_tokens + s.output_tokens, s.cached_tokens,
+                 s.thought_tokens);
   *out += Format("\"timings\":{\"ttft_ms\":%.1f,\"prompt_per_second\":%.2f,"
                  "\"predicted_per_second\":%.2f,\"rss_bytes\":%zu,"
                  "\"peak_rss_bytes\":%zu},\"model\":",
@@ -243,6 +245,14 @@ void PrintNotes(const slm_chat* chat, const Printer& printer,
                  "%zu oldest exchanges\n",
                  s.context_length, s.dropped_turns);
   }
+  if (s.json_cut) {
+    std::fprintf(stderr,
+                 "slm-run: the JSON is not complete: %s after %zu tokens\n",
+                 answered.finish == SLM_FINISH_STOP ? "a stop string came"
+                 : answered.cancelled               ? "it was stopped"
+                                                    : "the limit came",
+                 s.output_tokens);
+  }
   if (answered.finish == SLM_FINISH_LENGTH && !printer.any() &&
       !printer.reasoning().empty()) {
     std::fprintf(stderr,
@@ -299,6 +309,7 @@ Sampling::Sampling(const slm_model* model, const RunOptions& o) {
   }
   s.logit_bias = bias_.data();
   s.logit_bias_count = bias_.size();
+  s.json = o.json;
 }
 
 slm_stats StatsOf(const slm_chat* chat) {

@@ -43,7 +43,8 @@ const Repl::Command Repl::kCommands[] = {
      &Repl::Stats},
     {"think", "on|off", "reasoning, if the template has a switch for it",
      &Repl::Think},
-    {"format", "json|off", "not supported yet", &Repl::FormatAs},
+    {"format", "json|off", "answers are one JSON object or array, or any text",
+     &Repl::FormatAs},
     {"save", "FILE", "write the conversation, a JSON line for each turn",
      &Repl::Save},
     {"load", "FILE", "go on with a conversation that was saved", &Repl::Load},
@@ -204,6 +205,7 @@ void Repl::ShowParams() const {
                s.num_beams, s.ngram_size,
                s.max_tokens ? std::to_string(s.max_tokens).c_str()
                             : "until the context is full");
+  if (s.json) std::fprintf(stderr, "format json\n");
   for (size_t i = 0; i < s.stop_count; ++i) {
     std::fprintf(stderr, "stop \"%s\"\n", Printable(s.stop[i]).c_str());
   }
@@ -241,8 +243,13 @@ void Repl::Think(const std::string& on) {
   Note(status.ok() ? "thinking is " + on : status.message());
 }
 
-void Repl::FormatAs(const std::string&) {
-  Note("/format is not supported yet: nothing would keep the model to JSON");
+void Repl::FormatAs(const std::string& format) {
+  if (format != "json" && format != "off") {
+    return Note("/format wants json or off");
+  }
+  options_.json = format == "json";
+  Note(options_.json ? "answers are JSON; say in the message what they hold"
+                     : "answers are any text");
 }
 
 void Repl::Save(const std::string& path) {

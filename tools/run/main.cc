@@ -149,8 +149,9 @@ Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
     std::fprintf(stderr, "%s\n", StatsLine(chat).c_str());
   }
   if (answered.cancelled) return kExitCancelled;
-  return options.strict && answered.finish == SLM_FINISH_LENGTH ? kExitCutShort
-                                                                : 0;
+  const bool cut = answered.finish == SLM_FINISH_LENGTH ||
+                   StatsOf(chat).json_cut != 0;
+  return options.strict && cut ? kExitCutShort : 0;
 }
 
 Result<int> Run(const RunOptions& options) {

@@ -64,7 +64,8 @@ constexpr Flag kFlags[] = {
     {"Machine", "max-mem", "SIZE", "memory limit: 800M, 2G"},
     {"Machine", "on-overflow", "error|drop-oldest",
      "when the context is full"},
-    {"Output", "o,output", "text|json|jsonl", "format of the answer"},
+    {"Output", "json", "", "the answer is one JSON object or array"},
+    {"Output", "o,output", "text|json|jsonl", "what the answer is put into"},
     {"Output", "color", "auto|on|off", "colours"},
     {"Output", "stats", "on|off", "speed and memory after each answer"},
     {"Output", "strict", "", "exit code 8 when a limit cut the answer"},
@@ -112,7 +113,8 @@ Machine
       --max-mem SIZE              memory limit: 800M, 2G
       --on-overflow error|drop-oldest
 Output
-  -o, --output text|json|jsonl    format of the answer
+      --json                      the answer is one JSON object or array
+  -o, --output text|json|jsonl    what the answer is put into
       --stats                     speed and memory after each answer
       --show-prompt               print the prompt as the model gets it
   -q, --quiet   -v, --verbose     less, more on standard error
@@ -333,6 +335,7 @@ void ReadOutput(Reader* in, RunOptions* o) {
       &o->color);
   in->Get<Switch>("stats", {{"on", Switch::kOn}, {"off", Switch::kOff}},
                   &o->stats);
+  o->json = in->Has("json");
   o->strict = in->Has("strict");
   o->quiet = in->Has("quiet");
   o->verbose = in->Has("verbose");
@@ -495,6 +498,8 @@ Status CheckTogether(const RunOptions& o) {
        "--greedy and --temp above 0 contradict each other"},
       {o.num_beams.value_or(1) > 1 && samples,
        "--beams does not sample, leave --temp out"},
+      {o.num_beams.value_or(1) > 1 && o.json,
+       "--beams keeps to no format, leave --json out"},
       {o.quiet && o.verbose, "-q and -v contradict each other"},
   };
   for (const Conflict& c : conflicts) {

@@ -79,6 +79,7 @@ struct RunOptions {
   KvType kv = KvType::kF16;
   OverflowPolicy on_overflow = OverflowPolicy::kError;
 
+  bool json = false;  // the answer itself is JSON
   OutputFormat output = OutputFormat::kText;
   Switch color = Switch::kAuto;
   Switch stats = Switch::kAuto;

@@ -91,6 +91,8 @@ typedef struct slm_model_info {
   size_t vocab_size;
   size_t weight_bytes;     /* mapped */
   size_t kv_bytes_per_token; /* in float32; 0 if the graph keeps its own */
+  int thinks;              /* 1: <think> and </think> are in its vocabulary or
+                              its chat template */
 } slm_model_info;
 
 SLM_API void slm_model_get_info(const slm_model* model, slm_model_info* info);
@@ -195,6 +197,12 @@ typedef struct slm_sampling {
   int draft_cooldown;       /* 1: a step without drafts after three that were
                                all wrong */
   int ignore_eos;
+  int json;               /* 1: the answer is one JSON object or array, at most
+                             64 deep, and ends as that is complete; say in the
+                             prompt what it shall hold. A thought before it is
+                             free. Not with beams */
+  int64_t think_budget;   /* tokens that a thought may have before </think> is
+                             put in its place; -1: no limit. Not with beams */
 } slm_sampling;
 
 /* The model's own defaults (genai_config, generation_config,
@@ -206,6 +214,7 @@ SLM_API void slm_sampling_init(const slm_model* model, slm_sampling* sampling);
 SLM_API slm_status slm_chat_start(slm_chat* chat, const slm_sampling* sampling,
                                   slm_error* error);
 
+/* STOP: a stop string, or the JSON value is complete. */
 typedef enum slm_finish {
   SLM_FINISH_NONE, SLM_FINISH_EOS, SLM_FINISH_STOP, SLM_FINISH_LENGTH
 } slm_finish;
@@ -248,6 +257,9 @@ typedef struct slm_stats {
   double prompt_seconds;  /* until the first token */
   double output_seconds;  /* after it */
   size_t rss_bytes, peak_rss_bytes; /* of the process */
+  size_t thought_tokens;  /* of the output, between <think> and </think> */
+  int json_cut;           /* 1: JSON was wanted, and what ended the answer, a
+                             limit, a stop string or SLM_CANCELLED, cut it */
 } slm_stats;
 
 SLM_API void slm_chat_get_stats(const slm_chat* chat, slm_stats* stats);
