@@ -92,6 +92,8 @@ TEST(RunOptions, EveryFlagReachesItsField) {
   EXPECT_EQ(o.color, Switch::kOff);
   EXPECT_TRUE(Parse({"m", "--raw", "-q", "--greedy"}).greedy);
   EXPECT_TRUE(Parse({"m", "--json"}).json && !o.json);
+  EXPECT_EQ(Parse({"m", "--think-budget", "0"}).think_budget, 0);
+  EXPECT_EQ(Parse({"m", "--think-budget", "off"}).think_budget, -1);
   EXPECT_EQ(Parse({"m", "--beams", "4"}).num_beams, 4);
   EXPECT_EQ(Parse({"m", "--stats=off", "hi"}).stats, Switch::kOff);
   EXPECT_FALSE(Parse({"m", "-c", "auto", "-t", "auto"}).context);
@@ -131,6 +133,10 @@ TEST(RunOptions, MistakesAreUsageErrorsThatSayWhatIsWrong) {
        "--greedy and --temp above 0 contradict each other"},
       {{"m", "--json", "--beams", "2"},
        "--beams keeps to no format, leave --json out"},
+      {{"m", "--think-budget", "-1"},
+       "--think-budget is \"-1\", must be off or a whole number from 0"},
+      {{"m", "--think-budget", "1", "--beams", "2"},
+       "--beams keeps to no budget, leave --think-budget out"},
       {{"m", "-q", "-v"}, "-q and -v contradict each other"},
   };
   for (const auto& [args, message] : cases) {

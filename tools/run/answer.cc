@@ -310,6 +310,7 @@ Sampling::Sampling(const slm_model* model, const RunOptions& o) {
   s.logit_bias = bias_.data();
   s.logit_bias_count = bias_.size();
   s.json = o.json;
+  s.think_budget = o.think_budget.value_or(-1);
 }
 
 slm_stats StatsOf(const slm_chat* chat) {

@@ -163,9 +163,12 @@ void Repl::SetOption(const std::string& words) {
     return Note("/set wants a name and a value, as in /set temp 0.7");
   }
   const size_t value = words.find_first_not_of(' ', blank);
-  const Status status =
-      SetSampling(words.substr(0, blank), words.substr(value), &options_);
+  RunOptions options = options_;
+  Status status =
+      SetSampling(words.substr(0, blank), words.substr(value), &options);
+  if (status.ok()) status = CheckThinkBudget(model_, options);
   if (!status.ok()) return Note(status.message());
+  options_ = std::move(options);
   ShowParams();
 }
 
@@ -206,6 +209,10 @@ void Repl::ShowParams() const {
                s.max_tokens ? std::to_string(s.max_tokens).c_str()
                             : "until the context is full");
   if (s.json) std::fprintf(stderr, "format json\n");
+  if (s.think_budget >= 0) {
+    std::fprintf(stderr, "think-budget %lld\n",
+                 static_cast<long long>(s.think_budget));
+  }
   for (size_t i = 0; i < s.stop_count; ++i) {
     std::fprintf(stderr, "stop \"%s\"\n", Printable(s.stop[i]).c_str());
   }

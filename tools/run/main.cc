@@ -172,6 +172,7 @@ Result<int> Run(const RunOptions& options) {
                               use == StdinUse::kNone ? "" : ReadAll(stdin)));
   }
   SLM_ASSIGN_OR_RETURN(const api::ModelPtr model, OpenModel(options));
+  SLM_RETURN_IF_ERROR(CheckThinkBudget(model.get(), options));
   if (options.verbose) SLM_RETURN_IF_ERROR(ShowMemory(model.get()));
   SLM_ASSIGN_OR_RETURN(const api::ChatPtr chat,
                        NewChat(model.get(), options));

@@ -55,6 +55,8 @@ constexpr Flag kFlags[] = {
     {"Sampling", "stop", "TEXT", "end before TEXT (repeatable)"},
     {"Sampling", "lookup", "N",
      "guess ahead from the last N-1 tokens (same text, faster)"},
+    {"Sampling", "think-budget", "N|off",
+     "tokens of reasoning, then the answer begins"},
     {"Sampling", "greedy", "", "always the most probable token"},
     {"Sampling", "seed", "N", "repeat a run"},
     {"Machine", "c,ctx", "N|auto", "context length"},
@@ -99,6 +101,7 @@ Prompt and chat
   -f, --file FILE                 prompt from a file
       --session FILE              go on with this transcript and keep it
       --think on|off              reasoning, if the template has a switch
+      --think-budget N            tokens of reasoning, then the answer begins
       --show-think dim|hide|raw   reasoning on the screen
 Sampling (the model's own settings unless given)
   -n, --max-tokens N              stop after N new tokens
@@ -234,6 +237,20 @@ class Reader {
 
 constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 
+// A number of tokens, or off, which is -1 and takes back what was set before.
+void GetBudget(Reader* in, std::optional<int64_t>* out) {
+  const std::string* text = in->Text("think-budget");
+  if (text == nullptr) return;
+  int64_t value = 0;
+  if (*text == "off") {
+    *out = -1;
+  } else if (Reader::ParseAll(*text, &value) && value >= 0) {
+    *out = value;
+  } else {
+    in->Fail("think-budget", *text, "off or a whole number from 0");
+  }
+}
+
 void ReadSampling(Reader* in, RunOptions* o) {
   constexpr double kAny = Reader::kAny;
   in->Get("max-tokens", 1, kMaxInt, &o->max_tokens);
@@ -249,6 +266,7 @@ void ReadSampling(Reader* in, RunOptions* o) {
   in->Get("beams", 1, 32, &o->num_beams);
   in->Get("lookup", 0, 16, &o->lookup);
   in->Get("seed", 0, std::numeric_limits<uint32_t>::max(), &o->seed);
+  GetBudget(in, &o->think_budget);
   o->greedy = in->Has("greedy");
   o->stop = in->List("stop");
   for (const std::string& stop : o->stop) {
@@ -500,6 +518,8 @@ Status CheckTogether(const RunOptions& o) {
        "--beams does not sample, leave --temp out"},
       {o.num_beams.value_or(1) > 1 && o.json,
        "--beams keeps to no format, leave --json out"},
+      {o.num_beams.value_or(1) > 1 && o.think_budget.value_or(-1) >= 0,
+       "--beams keeps to no budget, leave --think-budget out"},
       {o.quiet && o.verbose, "-q and -v contradict each other"},
   };
   for (const Conflict& c : conflicts) {
@@ -597,6 +617,7 @@ Status SetSampling(const std::string& name, const std::string& value,
   take(given.num_beams, &o.num_beams);
   take(given.lookup, &o.lookup);
   take(given.seed, &o.seed);
+  take(given.think_budget, &o.think_budget);
   if (!given.logit_bias.empty()) o.logit_bias = given.logit_bias;
   if (!given.stop.empty()) o.stop = given.stop;
   // The newer of two wishes counts.

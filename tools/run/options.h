@@ -68,6 +68,7 @@ struct RunOptions {
   std::optional<int64_t> num_beams;
   std::optional<int64_t> lookup;  // n-gram size of prompt look-up
   std::optional<int64_t> seed;
+  std::optional<int64_t> think_budget;  // tokens; -1: no limit
   std::vector<std::pair<int32_t, double>> logit_bias;  // token, bias
   std::vector<std::string> stop;
   bool greedy = false;

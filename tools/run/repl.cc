@@ -89,6 +89,16 @@ Status SetThinking(const slm_model* model, slm_chat* chat, bool on) {
       "(enable_thinking or thinking)");
 }
 
+Status CheckThinkBudget(const slm_model* model, const RunOptions& options) {
+  slm_model_info info;
+  slm_model_get_info(model, &info);
+  if (info.thinks || options.think_budget.value_or(-1) < 0) return OkStatus();
+  return Usage(
+      "think-budget is %lld, but the model does not think: </think> is neither "
+      "in its vocabulary nor in its chat template",
+      static_cast<long long>(*options.think_budget));
+}
+
 Repl::Repl(const slm_model* model, slm_chat* chat, const RunOptions& options,
            Transcript turns)
     : model_(model),

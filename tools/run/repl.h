@@ -21,6 +21,9 @@ Status SetTurns(slm_chat* chat, const Transcript& turns);
 // Switches the template's reasoning; kUsage if it has no switch for it.
 Status SetThinking(const slm_model* model, slm_chat* chat, bool on);
 
+// kUsage if --think-budget wants a limit of a model that does not think.
+Status CheckThinkBudget(const slm_model* model, const RunOptions& options);
+
 // A message without the """ around it and the newlines beside them.
 std::string Unblocked(std::string text);
 
