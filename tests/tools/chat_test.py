@@ -4,6 +4,7 @@
 
 usage: chat_test.py SLM_RUN tests/data/tiny-model
 """
+import base64
 import json
 import os
 import pathlib
@@ -246,7 +247,6 @@ class Commands(Chat):
         self.obey(chat, "/exi", "unknown command /exi;")
         self.obey(chat, "/exitfoo", "unknown command /exitfoo")
         self.obey(chat, "/EXIT", "unknown command")
-        self.obey(chat, "/copy", "unknown command")
         self.obey(chat, "/exit now", "takes nothing")
         self.ask(chat, "//exit")
         self.assertIn("user\n/exit<|im_end|>", self.prompt(chat))
@@ -330,6 +330,24 @@ class Commands(Chat):
         self.ask(chat, "what?")
         self.assertIn("user\nfrom a file\nwhat?<|im_end|>", self.prompt(chat))
         self.obey(chat, "/read /no/such", "no such file")
+
+    def test_copy(self):
+        chat = self.start()
+        self.obey(chat, "/copy", "there is no answer yet")
+        self.ask(chat, "hi")
+        self.ask(chat, "and", SENTENCE)
+        self.obey(chat, "/copy",
+                  "\x1b]52;c;" + base64.b64encode(SENTENCE.encode()).decode()
+                  + "\x07", f"{len(SENTENCE)} bytes are sent")
+        file = self.path("talk.jsonl")
+        for size, said in ((74994, "74994 bytes are sent"),
+                           (74995, "the text has 74995 bytes, terminals take "
+                                   "74994")):
+            with open(file, "w", encoding="utf-8") as f:
+                for role, text in (("user", "hi"), ("assistant", "x" * size)):
+                    f.write(json.dumps({"role": role, "content": text}) + "\n")
+            self.obey(chat, "/load " + file, "2 turns from")
+            self.obey(chat, "/copy", said)
 
     def test_tokens(self):
         chat = self.start()
@@ -422,6 +440,18 @@ class Thinking(Chat):
                       self.output(chat, "/set think-budget much"))
         self.assertNotIn("think-budget",
                          self.output(chat, "/set think-budget off"))
+
+    def test_copy_leaves_the_thought_out(self):
+        chat = self.start("-n", "20", "--think-budget", "2", model=self.model)
+        self.assertIn("there is no answer", self.output(chat, "/copy"))
+        chat.send("hi\r")
+        chat.expect("tok/s", READY)
+        self.output(chat, "/save " + self.path("talk.jsonl"))
+        with open(self.path("talk.jsonl"), encoding="utf-8") as f:
+            said = json.loads(f.readlines()[-1])["content"]
+        answer = said.split("</think>")[1].lstrip()
+        self.assertIn(base64.b64encode(answer.encode()).decode(),
+                      self.output(chat, "/copy"))
 
     def test_a_budget_for_a_model_that_does_not_think_is_refused(self):
         done = subprocess.run(
@@ -705,6 +735,8 @@ class DumbTerminal(Chat):
             chat.send('lines"""\n')
             chat.expect(SENTENCE, "> ")
             chat.send("/edit\n")
+            chat.expect("needs a terminal", "> ")
+            chat.send("/copy\n")
             chat.expect("needs a terminal", "> ")
             chat.send("\x04")
             self.assertEqual(chat.exit_code(), 0)

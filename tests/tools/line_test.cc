@@ -2,11 +2,13 @@
 // Typing at a terminal and parting reasoning from answers, without either.
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "runtime/text/unicode.h"
 #include "runtime/text/width.h"
+#include "tools/line/clipboard.h"
 #include "tools/line/key.h"
 #include "tools/line/line_buffer.h"
 #include "tools/run/think.h"
@@ -155,6 +157,33 @@ TEST(ThinkSplitter, PartsReasoningFromAnswersHoweverTheTextIsCut) {
       EXPECT_EQ(Split(c.prompt, c.text, piece), c.said)
           << c.text << " in pieces of " << piece;
     }
+  }
+}
+
+// RFC 4648, section 10.
+TEST(Clipboard, IsBase64InAControlSequence) {
+  for (const auto& [text, base64] :
+       {std::pair{"", ""}, std::pair{"f", "Zg=="}, std::pair{"fo", "Zm8="},
+        std::pair{"foo", "Zm9v"}, std::pair{"foob", "Zm9vYg=="},
+        std::pair{"fooba", "Zm9vYmE="}, std::pair{"foobar", "Zm9vYmFy"},
+        std::pair{"\xff\xfe", "//4="}, std::pair{"\xfb\xef\xbe", "++++"}}) {
+    const auto sequence = ClipboardSequence(text);
+    ASSERT_TRUE(sequence.ok());
+    EXPECT_EQ(*sequence, std::string("\033]52;c;") + base64 + "\a");
+  }
+  EXPECT_EQ(ClipboardSequence(std::string(74994, 'x'))->size(), 100000u);
+  const auto refused = ClipboardSequence(std::string(74995, 'x'));
+  EXPECT_EQ(refused.status().message(),
+            "the text has 74995 bytes, terminals take 74994");
+}
+
+TEST(ThinkSplitter, WithoutThoughtIsWhatAReaderWants) {
+  for (const auto& [answer, want] :
+       {std::pair{"Hello", "Hello"}, std::pair{"", ""},
+        std::pair{"<think>a</think>\n\nb", "b"},
+        std::pair{"a</think>\n\nb", "b"}, std::pair{"<think>a", ""},
+        std::pair{"</think>b</think>", "b</think>"}}) {
+    EXPECT_EQ(WithoutThought(answer), want) << answer;
   }
 }
 

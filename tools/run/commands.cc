@@ -5,7 +5,9 @@
 #include <string_view>
 
 #include "runtime/core/file.h"
+#include "tools/line/clipboard.h"
 #include "tools/run/repl.h"
+#include "tools/run/think.h"
 
 namespace slm {
 namespace {
@@ -51,6 +53,8 @@ const Repl::Command Repl::kCommands[] = {
     {"read", "FILE", "put the file's text before the next message",
      &Repl::ReadText},
     {"tokens", "TEXT", "the tokens of a text", &Repl::Tokens},
+    {"copy", "", "the last answer to the clipboard of the terminal (OSC 52)",
+     &Repl::Copy},
     {nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -296,6 +300,25 @@ void Repl::Tokens(const std::string& text) {
   }
   if (tokens.size() > kMostTokensShown) out += " ...";
   Note(out);
+}
+
+void Repl::Copy(const std::string&) {
+  if (!terminal_) return Note("/copy needs a terminal that is no dumb one");
+  const auto last = std::find_if(
+      turns_.rbegin(), turns_.rend(),
+      [](const Turn& turn) { return turn.role == "assistant"; });
+  if (last == turns_.rend()) return Note("there is no answer yet");
+  slm_model_info info;
+  slm_model_get_info(model_, &info);
+  const std::string text =
+      info.thinks ? WithoutThought(last->content) : last->content;
+  if (text.empty()) return Note("the last answer is empty");
+  const Result<std::string> sequence = ClipboardSequence(text);
+  if (!sequence.ok()) return Note("/copy: " + sequence.status().message());
+  terminal_->Write(*sequence);
+  Note(Format("%zu bytes are sent to the clipboard; not all terminals let "
+              "that happen",
+              text.size()));
 }
 
 }  // namespace slm

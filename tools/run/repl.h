@@ -80,6 +80,7 @@ class Repl {
   void Load(const std::string& path);
   void ReadText(const std::string& path);
   void Tokens(const std::string& text);
+  void Copy(const std::string&);
 
   void ShowInfo() const;
   void ShowParams() const;

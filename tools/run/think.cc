@@ -78,4 +78,12 @@ ThinkSplitter::Parts ThinkSplitter::Take(bool end) {
   return parts;
 }
 
+std::string WithoutThought(std::string_view answer) {
+  // The opening mark may be in the prompt and so be missing here.
+  const bool opened_by_prompt = answer.find(kClose) != std::string_view::npos;
+  ThinkSplitter splitter(opened_by_prompt ? kOpen : std::string_view());
+  std::string text = splitter.Push(answer).answer;
+  return text += splitter.Finish().answer;
+}
+
 }  // namespace slm

@@ -31,6 +31,10 @@ class ThinkSplitter {
   std::string held_;
 };
 
+// An answer as a reader wants it, of a model that thinks: what is after
+// </think>, nothing if it stands in its thought still.
+std::string WithoutThought(std::string_view answer);
+
 }  // namespace slm
 
 #endif  // SLM_TOOLS_RUN_THINK_H_
