@@ -3,6 +3,7 @@
 
 #include "gtest/gtest.h"
 #include "tools/bench/chat_options.h"
+#include "tools/bench/gate_options.h"
 #include "tools/bench/soak_options.h"
 #include "tools/bench/speed_options.h"
 
@@ -84,7 +85,7 @@ TEST(SpeedTests, NamesSayTokensDepthAndBatch) {
 }
 
 TEST(SpeedTests, AreTheProductOfTheLists) {
-  EXPECT_EQ(NamesOf({"m"}), "pp512 tg64");
+  EXPECT_EQ(NamesOf({"m"}), "pp128 pp512 tg64");
   EXPECT_EQ(NamesOf({"m", "-p", "0"}), "tg64");
   EXPECT_EQ(NamesOf({"m", "-n", "0", "-p", "8,16"}), "pp8 pp16");
   EXPECT_EQ(NamesOf({"m", "-p", "8", "-n", "4", "-d", "0,32", "-b", "1,2"}),
@@ -177,7 +178,8 @@ TEST(ChatOptions, BadOnesAreRefusedByName) {
 }
 
 TEST(Flags, HelpFitsAScreen) {
-  for (const FlagSet* set : {&kSpeedFlags, &kChatFlags, &kSoakFlags}) {
+  for (const FlagSet* set :
+       {&kSpeedFlags, &kChatFlags, &kSoakFlags, &kGateFlags}) {
     const std::string help = Help(*set);
     EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 40) << set->verb;
   }

@@ -43,6 +43,12 @@ class SlmBench(unittest.TestCase):
                       *(t["tok_per_s"] for t in out["tests"])]:
             self.assertGreater(value, 0)
         self.assertGreaterEqual(out["ttft_ms"], out["load_ms"])
+        self.assertIsNone(out["ttft_128_ms"])  # without its test
+
+    def test_first_token_of_128_is_that_of_its_prefill(self):
+        out = report("-p", "128", "-n", "0")
+        self.assertAlmostEqual(out["ttft_128_ms"] / 1e3,
+                               128 / out["tests"][0]["tok_per_s"], delta=1e-4)
 
     def test_peers_itself(self):
         peers = pathlib.Path(SHARED) / "bench" / "peers.py"

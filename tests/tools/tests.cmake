@@ -13,6 +13,7 @@ add_test(NAME run_models_test
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-bench>)
 slm_test(bench_base_test
   SOURCES tools/bench_flags_test.cc tools/bench_prompts_test.cc
+          tools/bench_result_test.cc
           tools/bench_soak_log_test.cc tools/bench_statistics_test.cc
   LINKS slm_bench_base)
 slm_test(bench_quality_test
@@ -31,6 +32,10 @@ add_test(NAME bench_chat_test
           $<TARGET_FILE:slm-bench>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
           ${PROJECT_SOURCE_DIR}/tools/demo/model)
+add_test(NAME bench_gate_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_gate_test.py
+          $<TARGET_FILE:slm-bench>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 add_test(NAME bench_soak_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_soak_test.py
           $<TARGET_FILE:slm-bench>

@@ -213,7 +213,7 @@ Status Flags::Done() const {
                Printable(words_[taken_]).c_str(), set_->verb, set_->words);
 }
 
-Status ReadCommon(Flags* flags, CommonOptions* o) {
+void ReadOutput(Flags* flags, CommonOptions* o) {
   flags->Get<OutputFormat>("output",
                            {{"text", OutputFormat::kText},
                             {"md", OutputFormat::kMarkdown},
@@ -221,7 +221,10 @@ Status ReadCommon(Flags* flags, CommonOptions* o) {
                             {"json", OutputFormat::kJson}},
                            &o->output);
   o->quiet = flags->Has("quiet");
-  if (!flags->set().has_model) return flags->status();
+}
+
+Status ReadCommon(Flags* flags, CommonOptions* o) {
+  ReadOutput(flags, o);
   flags->Get("models-dir", &o->models_dir);
   const std::string* threads = flags->Text("threads");
   if (threads != nullptr && *threads != "auto") {

@@ -113,8 +113,10 @@ struct CommonOptions {
   OutputFormat output = OutputFormat::kText;
   bool quiet = false;
 };
-// The model is that of -m, else the next word; verbs without one read -o, -q.
+// The model is that of -m, else the next word.
 Status ReadCommon(Flags* flags, CommonOptions* options);
+// Of them -o and -q alone, for what has no model.
+void ReadOutput(Flags* flags, CommonOptions* options);
 
 const char* KvName(DType kv);
 

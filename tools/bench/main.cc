@@ -6,6 +6,8 @@
 #include "slm/slm.h"
 #include "tools/bench/chat.h"
 #include "tools/bench/chat_options.h"
+#include "tools/bench/gate.h"
+#include "tools/bench/gate_options.h"
 #include "tools/bench/quality.h"
 #include "tools/bench/quality_options.h"
 #include "tools/bench/soak.h"
@@ -27,6 +29,7 @@ constexpr Verb kVerbs[] = {
     {kChatFlags, RunChat},
     {kPerplexityFlags, RunPerplexity},
     {kSoakFlags, RunSoak},
+    {kGateFlags, RunGate},
 };
 
 constexpr const char* kExamples = R"(
@@ -35,6 +38,7 @@ constexpr const char* kExamples = R"(
   slm-bench chat MODEL -f prompts.jsonl -n 128
   slm-bench ppl MODEL -f wiki.test.raw
   slm-bench soak MODEL --minutes 10 --max-leak 1
+  slm-bench gate MODEL --min-tg 10 --max-rss 1500M
 
 slm-bench VERB --help has the flags of a verb, examples and exit codes. Without
 a verb it is speed. MODEL is a folder or a name as slm-run has it; ./speed is a

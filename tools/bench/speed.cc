@@ -9,7 +9,6 @@
 #include "runtime/core/cpu.h"
 #include "runtime/core/memory.h"
 #include "tools/bench/open.h"
-#include "tools/bench/speed_report.h"
 
 namespace slm::bench {
 namespace {
@@ -60,7 +59,9 @@ void ImproveBoth(ThreadPool& threads, Limits* limits) {
   }
 }
 
-Result<Report> Measure(const SpeedOptions& options) {
+}  // namespace
+
+Result<Report> MeasureSpeed(const SpeedOptions& options, bool limits) {
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
   Report report;
   report.load_ms = opened.load_seconds * 1e3;
@@ -83,15 +84,14 @@ Result<Report> Measure(const SpeedOptions& options) {
   }
   report.peak_rss = GetProcessMemory().peak;
   report.cpu_percent = CpuPercent(report.tests, report.info.threads);
-  ImproveBoth(*opened.threads, &report.limits);
+  if (limits) ImproveBoth(*opened.threads, &report.limits);
   return report;
 }
 
-}  // namespace
-
 Result<int> RunSpeed(Flags* flags) {
   SLM_ASSIGN_OR_RETURN(const SpeedOptions options, ReadSpeedOptions(flags));
-  SLM_ASSIGN_OR_RETURN(const Report report, Measure(options));
+  SLM_ASSIGN_OR_RETURN(const Report report,
+                       MeasureSpeed(options, /*limits=*/true));
   const std::string text = Print(report, options.output);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;

@@ -10,7 +10,7 @@ constexpr size_t kMostSequences = 1024;
 constexpr size_t kMostRepetitions = 10000;
 
 constexpr Flag kFlags[] = {
-    {"p,prompt", "N,N...", "prefill tests of N tokens, 0: none (512)"},
+    {"p,prompt", "N,N...", "prefill tests of N tokens, 0: none (128,512)"},
     {"n,max-tokens", "N,N...", "decode tests of N tokens, 0: none (64)"},
     {"d,depth", "N,N...", "tokens that are in the cache already (0)"},
     {"b,batch", "N,N...", "sequences that run together (1)"},

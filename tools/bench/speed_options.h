@@ -13,8 +13,8 @@
 namespace slm::bench {
 
 struct SpeedOptions : CommonOptions {
-  std::vector<size_t> prompts = {512};   // -p; 0: no such test
-  std::vector<size_t> generated = {64};  // -n; 0: no such test
+  std::vector<size_t> prompts = {128, 512};  // -p; 0: no such test
+  std::vector<size_t> generated = {64};      // -n; 0: no such test
   std::vector<size_t> depths = {0};
   std::vector<size_t> batches = {1};
   size_t repetitions = 5;

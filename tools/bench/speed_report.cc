@@ -55,7 +55,7 @@ Cells CsvCells(const Report& r) {
   Cells rows = {{"test", "threads", "target", "kv"}};
   for (const Column& c : kColumns) rows[0].push_back(c.key);
   for (const char* key :
-       {"load_ms", "ttft_ms", "peak_rss_mib", "cpu_percent"}) {
+       {"load_ms", "ttft_ms", "ttft_128_ms", "peak_rss_mib", "cpu_percent"}) {
     rows[0].push_back(key);
   }
   for (const TestResult& t : r.tests) {
@@ -65,7 +65,7 @@ Cells CsvCells(const Report& r) {
       rows.back().push_back(Number(c.value(r, t), c.decimals));
     }
     for (const double value :
-         {r.load_ms, r.ttft_ms, MiB(r.peak_rss), r.cpu_percent}) {
+         {r.load_ms, r.ttft_ms, r.TtftMs(), MiB(r.peak_rss), r.cpu_percent}) {
       rows.back().push_back(Number(value, 1));
     }
   }
@@ -119,6 +119,10 @@ std::string People(const Report& r, bool markdown) {
       "CPU %.0f %%%s",
       r.load_ms, r.ttft_ms, MiB(r.weight_bytes), MiB(r.peak_rss), r.cpu_percent,
       end);
+  if (std::isfinite(r.TtftMs())) {
+    out += Format("first token after a prompt of %zu tokens, warm: %.1f ms%s",
+                  kTtftTokens, r.TtftMs(), end);
+  }
   out += Format("machine limits: read %.1f GB/s, int8 %.0f GOPS\n\n",
                 r.limits.read_bytes / 1e9, r.limits.int8_ops / 1e9);
   out += TestTable(r, markdown);
@@ -155,6 +159,19 @@ void SetRates(ProfileLine* line) {
 }
 
 }  // namespace
+
+const TestResult* Report::Find(std::string_view name) const {
+  for (const TestResult& t : tests) {
+    if (t.test.Name() == name) return &t;
+  }
+  return nullptr;
+}
+
+double Report::TtftMs() const {
+  const SpeedTest wanted = {.decode = false, .tokens = kTtftTokens};
+  const TestResult* test = Find(wanted.Name());
+  return test != nullptr ? 1e3 * kTtftTokens / SpeedOf(*test).median : kUnknown;
+}
 
 std::span<const Column> Columns() { return kColumns; }
 

@@ -28,7 +28,13 @@ struct Report {
   Limits limits;
 
   std::vector<TestResult> tests;
+
+  const TestResult* Find(std::string_view name) const;
+  // From a prompt of kTtftTokens to the choice of the next token, once the
+  // model is warm: the median of that prefill test, NaN if it was not run.
+  double TtftMs() const;
 };
+inline constexpr size_t kTtftTokens = 128;
 
 // One figure of a test; every format has the same. NaN: not known.
 struct Column {

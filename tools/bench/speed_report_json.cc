@@ -26,6 +26,7 @@ void AppendProfile(const ProfiledRun& run, std::string* out) {
 void AppendTest(const Report& report, const TestResult& t, std::string* out) {
   JsonObject o(out);
   o.Text("name", t.test.Name());
+  o.Text("unit", "tok/s");
   for (const Column& c : Columns()) {
     o.Number(c.key, c.value(report, t), c.decimals);
   }
@@ -55,6 +56,7 @@ std::string PrintJson(const Report& r) {
   AddInfo(r.info, &o);
   o.Number("load_ms", r.load_ms, 1);
   o.Number("ttft_ms", r.ttft_ms, 1);
+  o.Number("ttft_128_ms", r.TtftMs(), 2);
   o.Number("weights_mib", MiB(r.weight_bytes), 1);
   o.Number("peak_rss_mib", MiB(r.peak_rss), 1);
   o.Number("cpu_percent", r.cpu_percent, 1);
