@@ -4,9 +4,11 @@ slm_test(run_options_test
 slm_test(line_test
   SOURCES tools/line_test.cc
   LINKS slm_line slm_run_text)
-add_test(NAME chat_test
-  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/chat_test.py
-          $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+foreach(name chat_test chat_keys_test chat_thinking_test)
+  add_test(NAME ${name}
+    COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/${name}.py
+            $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+endforeach()
 add_test(NAME run_models_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/run_models_test.py
           $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
