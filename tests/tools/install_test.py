@@ -2,6 +2,7 @@
 """An installation: its programs run, a C program finds and uses its library,
 and the packages hold the same."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,9 @@ del sys.argv[1:5]
 MODEL = os.path.join(SOURCE, "tests", "data", "tiny-model")
 FILES = ("bin/slm-run", "bin/slm-convert", "bin/slm-bench",
          "include/slm/slm.h", "include/slm/slm.hpp",
-         "share/doc/slm/LICENSE", "share/doc/slm/README.md")
+         "share/doc/slm/LICENSE", "share/doc/slm/README.md",
+         "share/man/man1/slm-run.1", "share/man/man1/slm-convert.1",
+         "share/man/man1/slm-bench.1")
 
 
 def run(*command, **options):
@@ -38,6 +41,35 @@ class InstallTest(unittest.TestCase):
             self.assertTrue(os.path.isfile(os.path.join(prefix, file)), file)
         answer = run(os.path.join(prefix, "bin", "slm-run"), MODEL, "hi")
         self.assertIn("tiny test model", answer)
+
+    def test_man_pages_have_every_flag_and_no_faults(self):
+        pages = {name[:-2]: os.path.join(BUILD, "man", name)
+                 for name in os.listdir(os.path.join(BUILD, "man"))}
+        self.assertLessEqual({"slm-run", "slm-convert", "slm-bench"},
+                             set(pages))
+        for program, page in pages.items():
+            with open(page) as f:
+                text = f.read().replace("\\", "")
+            self.assertIn(f".SH NAME\n{program} -", text)
+            known = subprocess.run(
+                [os.path.join(BUILD, "bin", program), "--help-all"],
+                capture_output=True, text=True).stdout or run(
+                    os.path.join(BUILD, "bin", program), "--help")
+            for flag in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", known)):
+                self.assertIn(flag, text, page)
+            for command in (["mandoc", "-T", "lint", "-W", "warning", page],
+                            ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8",
+                             page]):
+                if not shutil.which(command[0]):
+                    print(f"no {command[0]} here: {program}.1 is not checked "
+                          "by it")
+                    continue
+                done = subprocess.run(
+                    command, capture_output=True, text=True,
+                    env=dict(os.environ, LC_ALL="C.UTF-8", MANPAGER="cat"))
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                if command[0] == "mandoc":
+                    self.assertEqual(done.stdout, "")
 
     def test_a_c_program_links_by_pkg_config(self):
         prefix = self.install()

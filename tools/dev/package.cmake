@@ -1,5 +1,5 @@
 # What an installation is: the programs, the C library as one archive with its
-# headers and slm.pc, documents. `cmake --install build/release --strip`, and
+# headers and slm.pc, man pages, documents. `cmake --install build/release --strip`, and
 # CPack's .tar.gz and .deb. Everything is static: a package needs libc alone,
 # and the programs not even that.
 include(GNUInstallDirs)
@@ -47,7 +47,34 @@ add_custom_target(slm_archive ALL DEPENDS ${slm_archive})
 
 configure_file(${PROJECT_SOURCE_DIR}/tools/dev/slm.pc.in slm.pc @ONLY)
 
+# Man pages out of what the programs say of themselves; not where they are made
+# for another machine, nor with sanitizers, which nobody installs.
+set(slm_pages)
+if(NOT CMAKE_CROSSCOMPILING AND NOT SLM_SANITIZE)
+  string(TIMESTAMP slm_today "%Y-%m-%d" UTC)  # heeds SOURCE_DATE_EPOCH
+  foreach(program slm-run slm-convert slm-bench slm-inspect)
+    if(NOT TARGET ${program})
+      continue()
+    endif()
+    set(page ${CMAKE_BINARY_DIR}/man/${program}.1)
+    add_custom_command(OUTPUT ${page}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
+      COMMAND sh ${PROJECT_SOURCE_DIR}/tools/dev/man_page.sh
+              $<TARGET_FILE:${program}> ${PROJECT_VERSION} ${slm_today}
+              > ${page}
+      DEPENDS ${program} ${PROJECT_SOURCE_DIR}/tools/dev/man_page.sh
+      VERBATIM COMMENT "Writing ${program}.1")
+    list(APPEND slm_pages ${page})
+  endforeach()
+endif()
+add_custom_target(slm_man ALL DEPENDS ${slm_pages})
+
 install(TARGETS slm-run slm-convert slm-bench RUNTIME)
+foreach(page IN LISTS slm_pages)
+  if(NOT page MATCHES "slm-inspect")  # stays with those who build
+    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  endif()
+endforeach()
 install(FILES ${slm_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${CMAKE_BINARY_DIR}/slm.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -35,7 +35,13 @@ Result<ParsedArguments> ParsedArguments::Parse(
     if (result.count("help")) {
       std::printf("usage: slm-inspect %s\n", usage.c_str());
       for (const OptionSpec& o : options) {
-        std::printf("  --%-12s %-6s %s\n", o.name, o.value, o.what);
+        std::string flag = o.name;
+        const size_t comma = flag.find(',');
+        flag = comma == flag.npos ? "    --" + flag
+                                  : "-" + flag.substr(0, comma) + ", --" +
+                                        flag.substr(comma + 1);
+        if (*o.value) flag.append(" ").append(o.value);
+        std::printf("  %-22s  %s\n", flag.c_str(), o.what);
       }
       parsed.help_ = true;
       return parsed;

@@ -37,10 +37,13 @@ constexpr Command kCommands[] = {
 
 void PrintHelp(std::FILE* out) {
   std::fprintf(out,
-               "slm-inspect: look inside a model folder\n"
-               "usage: slm-inspect COMMAND ...   (COMMAND --help tells more)\n");
+               "slm-inspect: look inside a model folder.\n"
+               "\n"
+               "Usage:\n"
+               "  slm-inspect COMMAND ...   (COMMAND --help tells more)\n"
+               "\n");
   for (const Command& c : kCommands) {
-    std::fprintf(out, "  %-9s %-38s %s\n", c.name, c.usage, c.what);
+    std::fprintf(out, "  slm-inspect %-37s  %s\n", c.usage, c.what);
   }
 }
 

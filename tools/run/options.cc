@@ -567,7 +567,13 @@ std::string RunHelp(bool all) {
       groups.emplace_back(flag.group);
     }
   }
-  return MakeParser().help(groups);
+  return MakeParser().help(groups) +
+         "\n"
+         "Exit: 0 ok, 1 anything else, 2 usage, 3 model or file not found, "
+         "4 model invalid\n"
+         "or not supported, 5 memory, 6 CPU or SLM_TARGET unsupported, 7 "
+         "context overflow,\n"
+         "8 a limit cut the answer (--strict), 130 Ctrl-C, 143 SIGTERM.\n";
 }
 
 std::vector<std::string> SamplingNames() {
