@@ -126,6 +126,9 @@ def divergence(reference, name, base, other, text, window):
     p, targets, _, _ = rows_of(base, text, window, 0)
     q, _, _, _ = rows_of(other, text, window, 0)
     kl = (np.exp(p) * (p - q)).sum(-1)
+    for rows in (p, q):  # the same best token in any order of sums
+        best = np.sort(rows, axis=-1)
+        assert (best[:, -1] - best[:, -2]).min() > 2e-4
     order = np.argsort(-p, axis=-1, kind="stable")
     top, rest = order[:, :64], order[:, 64:]
 

@@ -139,4 +139,5 @@ FIXTURES = {
     "app.c": functools.partial(text, content=PROGRAM),
     "tools/convert/FILE": olive_config,
     "tools/bench/MODEL": long_model,
+    "tools/bench/MODEL-fp32": long_model,
 }

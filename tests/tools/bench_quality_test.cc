@@ -2,17 +2,24 @@
 // Perplexity, references and divergences of slm-bench. Expected figures of
 // models are numpy's on onnxruntime's logits: tests/make_quality_references.py
 // (numpy 2.4.6, onnx 1.23.2, onnxruntime 1.31.1, tokenizers 0.22.2).
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "runtime/core/file.h"
+#include "runtime/core/sha256.h"
 #include "runtime/logprobs.h"
 #include "tests/runtime/model_test_util.h"
 #include "tests/shared_fixtures.h"
+#include "tools/bench/divergence.h"
 #include "tools/bench/perplexity.h"
+#include "tools/bench/reference.h"
+#include "tools/bench/saved_row.h"
 
 namespace slm::bench {
 namespace {
@@ -266,6 +273,288 @@ TEST(Perplexity, OfAPrunedGraphIsThatOfTheWholeOne) {
   ASSERT_TRUE(b.ok()) << b.status().message();
   EXPECT_EQ(a->scored, b->scored);
   EXPECT_NEAR(a->perplexity, b->perplexity, 2 * kLogitError * a->perplexity);
+}
+
+TEST(SavedRow, PutsAllButTheBestTogether) {
+  // Token 100 has half of p; 64 others, of which one is in the rest, share the
+  // other half. Of q all have the same.
+  const float half = std::log(64.0f);
+  std::vector<float> p(128, -INFINITY), q(128, 5);
+  p[100] = half;
+  for (size_t i = 0; i < 64; ++i) p[i] = 0;
+  Candidates scratch;
+  const SavedRow saved = SaveRow(p, /*token=*/63, &scratch);
+  EXPECT_EQ(saved.count, kTopLogits);
+  EXPECT_EQ(saved.ids[0], 100);
+  EXPECT_EQ(saved.ids[63], 62);  // equal ones by id: 63 is the rest
+  EXPECT_EQ(saved.token_logit, 0);
+  // The float nearest to log 64 is off by 2^-23 at most.
+  EXPECT_NEAR(saved.log_sum, std::log(128.0), 2e-7);
+  EXPECT_NEAR(saved.rest_mass, 1 / 128.0, 1e-9);
+  // 1/2 log(64) + 63/128 log(1) + 1/128 log(1/64).
+  EXPECT_NEAR(KlFromSaved(saved, q, LogSumExp(q)),
+              (0.5 - 1 / 128.0) * std::log(64.0), 2e-7);
+  // Over the whole vocabulary: 1/2 log(64) + 64/128 log(1).
+  EXPECT_NEAR(KlDivergence(p, LogSumExp(p), q, LogSumExp(q)),
+              0.5 * std::log(64.0), 2e-7);
+  EXPECT_EQ(KlFromSaved(saved, p, LogSumExp(p)), 0.0);
+}
+
+TEST(SavedRow, OfASmallVocabularyHasNoRest) {
+  const std::vector<float> p = {1, 3, 2}, q = {3, 2, 1};
+  Candidates scratch;
+  const SavedRow saved = SaveRow(p, 0, &scratch);
+  EXPECT_EQ(saved.count, 3u);
+  EXPECT_EQ(saved.rest_mass, 0.0);
+  EXPECT_NEAR(KlFromSaved(saved, q, LogSumExp(q)),
+              KlDivergence(p, LogSumExp(p), q, LogSumExp(q)), 1e-15);
+}
+
+// Removes a file at the end.
+struct TestFile {
+  explicit TestFile(const char* name)
+      : path(testing::TempDir() + name + std::to_string(getpid()) + ".slmk") {}
+  ~TestFile() { std::remove(path.c_str()); }
+
+  const std::string path;
+};
+
+Status Save(TestModel* m, std::string_view text, const WindowOptions& options,
+            const std::string& path) {
+  const WindowedText windows = m->Windows(text, options);
+  SLM_RETURN_IF_ERROR(SaveReference(
+      path,
+      {"name", HashTokenizer(m->model->tokenizer()), std::string(64, '0')},
+      windows, m->session.get(), m->threads, nullptr));
+  EXPECT_EQ(FileBytes(path),
+            ReferenceBytes(windows, m->model->decoder().vocab_size));
+  EXPECT_FALSE(IsFile(path + ".tmp"));
+  return OkStatus();
+}
+
+struct KlFigures {
+  double mean, error, median, p95, p99, max;
+};
+struct ExpectedDivergence {
+  const char* reference;
+  const char* model;
+  size_t window, scored;
+  KlFigures whole, top;
+  double same_top, ratio, moved;
+};
+
+constexpr ExpectedDivergence kDivergences[] = {
+    {"qwen2-tied/onnx-fp32",
+     "qwen2-tied/onnx-int4",
+     64,
+     217,
+     {0.063345005, 0.008756397, 0.019768679, 0.26603763, 0.46932237, 1.3168104},
+     {0.059839694, 0.0084469592, 0.018255611, 0.25785558, 0.42435862, 1.310995},
+     0.89861751,
+     0.9811862,
+     0.0060417829},
+    {"llama3-rope/onnx-fp32",
+     "llama3-rope/onnx-int4",
+     64,
+     217,
+     {0.029531862, 0.0033317441, 0.0097298084, 0.12037634, 0.20070566,
+      0.33761151},
+     {0.027515303, 0.0030840498, 0.0092403793, 0.11292916, 0.18534667,
+      0.31555687},
+     0.91705069,
+     0.96051739,
+     0.004146928},
+};
+
+void ExpectDivergence(const Result<Divergence>& d, const KlFigures& kl,
+                      const ExpectedDivergence& c) {
+  ASSERT_TRUE(d.ok()) << d.status().message();
+  EXPECT_EQ(d->scored, c.scored);
+  // log p and log q each move by twice the logits' error, p by as much of
+  // itself, which a token's KL of at most kl.max weighs.
+  const double error = (4 + 2 * kl.max) * kLogitError;
+  EXPECT_NEAR(d->kl.mean, kl.mean, error);
+  EXPECT_NEAR(d->kl.error, kl.error,
+              error / std::sqrt(static_cast<double>(c.scored)));
+  EXPECT_NEAR(d->median, kl.median, error);
+  EXPECT_NEAR(d->p95, kl.p95, error);
+  EXPECT_NEAR(d->p99, kl.p99, error);
+  EXPECT_NEAR(d->max, kl.max, error);
+  // Best tokens lead by more than the error (the script checks that).
+  EXPECT_NEAR(d->same_top.mean, c.same_top, 1e-7);
+  EXPECT_NEAR(d->perplexity_ratio.mean, c.ratio, 4 * kLogitError * c.ratio);
+  EXPECT_NEAR(d->moved.mean, c.moved, 4 * kLogitError);
+}
+
+TEST(Divergence, IsNumpysOnOnnxruntimesLogits) {
+  SLM_NEEDS_SHARED("fixtures");
+  const std::string text = QualityText();
+  for (const ExpectedDivergence& c : kDivergences) {
+    SCOPED_TRACE(c.model);
+    TestModel p(FixturePath(c.reference)), q(FixturePath(c.model));
+    ASSERT_TRUE(p.model && q.model);
+    ExpectDivergence(
+        MeasureDivergence(p.session.get(), q.session.get(), q.threads,
+                          p.Windows(text, {.window = c.window})),
+        c.whole, c);
+    const TestFile file("divergence");
+    ASSERT_TRUE(Save(&p, text, {.window = c.window}, file.path).ok());
+    const auto reference = Reference::Open(file.path);
+    ASSERT_TRUE(reference.ok()) << reference.status().message();
+    ExpectDivergence(MeasureDivergence(*reference, q.model->tokenizer(),
+                                       q.session.get(), q.threads),
+                     c.top, c);
+  }
+}
+
+// The file has the model's own floats and the same sums are made of them, so
+// there is nothing to be rounded in another way; whatever the threads.
+TEST(Divergence, OfAModelFromItselfIsZero) {
+  const std::string text = QualityText();
+  for (const char* name : {"tiny-model", "llama3-rope/onnx-fp32"}) {
+    if (std::string(name) != "tiny-model") SLM_NEEDS_SHARED("fixtures");
+    TestModel m(FixturePath(name)), more(FixturePath(name), 3);
+    ASSERT_TRUE(m.model && more.model);
+    for (const size_t stride : {0, 24}) {
+      const TestFile file("self");
+      const WindowOptions options{.window = 64, .stride = stride};
+      ASSERT_TRUE(Save(&m, text, options, file.path).ok());
+      const auto reference = Reference::Open(file.path);
+      ASSERT_TRUE(reference.ok()) << reference.status().message();
+      const auto d = MeasureDivergence(*reference, more.model->tokenizer(),
+                                       more.session.get(), more.threads);
+      ASSERT_TRUE(d.ok()) << d.status().message();
+      EXPECT_EQ(d->max, 0.0);
+      EXPECT_EQ(d->same_top.mean, 1.0);
+      EXPECT_EQ(d->perplexity_ratio.mean, 1.0);
+      EXPECT_EQ(d->moved.mean, 0.0);
+      EXPECT_EQ(d->perplexity, d->reference_perplexity);
+    }
+  }
+}
+
+class ReferenceFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    TestModel tiny(TinyModelPath());
+    ASSERT_TRUE(tiny.model);
+    ASSERT_TRUE(Save(&tiny, "one two three four, five six seven eight.",
+                     {.window = 8}, file_.path)
+                    .ok());
+    auto bytes = ReadFile(file_.path);
+    ASSERT_TRUE(bytes.ok());
+    good_ = *bytes;
+  }
+
+  Status OpenBytes(const std::string& bytes) {
+    EXPECT_TRUE(WriteFileAtomic(file_.path, bytes).ok());
+    return Reference::Open(file_.path).status();
+  }
+  void ExpectRefused(const std::string& bytes, const char* message) {
+    const Status status = OpenBytes(bytes);
+    EXPECT_EQ(status.kind(), ErrorKind::kInvalid) << message;
+    EXPECT_NE(status.message().find(message), std::string::npos)
+        << status.message() << "; expected " << message;
+    EXPECT_EQ(status.message().find('\n'), std::string::npos);
+  }
+  // `good_` with a value at an offset, and the hash that belongs to it.
+  template <typename T>
+  std::string With(size_t offset, T value) {
+    std::string bytes = good_;
+    bytes.replace(offset, sizeof(T), reinterpret_cast<const char*>(&value),
+                  sizeof(T));
+    Sha256 sha;
+    sha.Add(std::string_view(bytes).substr(0, bytes.size() - 64));
+    return bytes.replace(bytes.size() - 64, 64, sha.Finish());
+  }
+  template <typename T>
+  T At(size_t offset) {
+    T value;
+    std::memcpy(&value, good_.data() + offset, sizeof(T));
+    return value;
+  }
+
+  TestFile file_{"file"};
+  std::string good_;
+};
+
+TEST_F(ReferenceFile, IsReadAsItWasWritten) {
+  ASSERT_TRUE(OpenBytes(good_).ok());
+  const auto r = Reference::Open(file_.path);
+  EXPECT_EQ(r->info().model, "name");
+  EXPECT_EQ(r->text().window, 8u);
+  EXPECT_EQ(r->text().positions, 3 * r->text().windows.size());
+}
+
+TEST_F(ReferenceFile, ThatIsCutIsRefused) {
+  ExpectRefused("", "not a reference");
+  for (size_t size = 1; size < good_.size(); size += 1 + size / 16) {
+    ExpectRefused(good_.substr(0, size),
+                  size < 256 ? "not a reference" : "cut or damaged");
+  }
+  ExpectRefused(good_ + "x", "cut or damaged");
+}
+
+TEST_F(ReferenceFile, ThatIsDamagedIsRefused) {
+  for (size_t at = 32; at < good_.size(); at += 97) {
+    std::string bytes = good_;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+    EXPECT_FALSE(OpenBytes(bytes).ok()) << at;
+  }
+}
+
+TEST_F(ReferenceFile, OfSomebodyWhoMeansHarmIsRefused) {
+  const size_t tokens = At<uint64_t>(32), windows = At<uint64_t>(40);
+  const size_t entries = 256 + 4 * tokens, rows = entries + 16 * windows;
+  const uint32_t vocab = At<uint32_t>(8);
+  ExpectRefused(With<char>(0, 'X'), "not a reference");
+  ExpectRefused(With<uint32_t>(4, 2), "version 2, this slm-bench reads 1");
+  ExpectRefused(With<uint32_t>(8, 0), "logits of a row of 0");
+  ExpectRefused(With<uint32_t>(12, 1 << 30), "logits of a row");
+  for (const size_t counter : {32, 40, 48}) {
+    for (const uint64_t count : {uint64_t{0}, At<uint64_t>(counter) + 1,
+                                 uint64_t{1} << 62, UINT64_MAX}) {
+      ExpectRefused(With<uint64_t>(counter, count), "cut or damaged");
+    }
+  }
+  ExpectRefused(With<int32_t>(256, -1), "token -1 of");
+  ExpectRefused(With<uint32_t>(256, vocab), "token ");
+  ExpectRefused(With<uint32_t>(16, vocab), "token ");
+  ExpectRefused(With<int32_t>(16, -2), "token -2 of");
+  ExpectRefused(With<uint64_t>(entries, tokens), "window 0");
+  ExpectRefused(With<uint64_t>(entries, UINT64_MAX), "window 0");
+  ExpectRefused(With<uint32_t>(entries + 8, UINT32_MAX), "window 0");
+  ExpectRefused(With<uint32_t>(entries + 12, 0), "window 0");
+  ExpectRefused(With<uint32_t>(entries + 12, 8), "window 0");
+  ExpectRefused(With<uint32_t>(entries + 12, 7), "its header says");
+  ExpectRefused(With<double>(rows, NAN), "row 0");
+  ExpectRefused(With<double>(rows + 8, -1), "row 0");
+  ExpectRefused(With<float>(rows + 16, NAN), "row 0");
+  ExpectRefused(With<uint32_t>(rows + 20, vocab), "row 0");
+  ExpectRefused(With<int32_t>(rows + 20, -1), "row 0");
+  ExpectRefused(With<int32_t>(rows + 20, At<int32_t>(rows + 24)), "row 0");
+  ExpectRefused(With<float>(rows + 20 + 4 * 64, INFINITY), "row 0");
+  ExpectRefused(With<float>(rows + 20 + 4 * 65, 1e30f), "row 0");
+}
+
+TEST_F(ReferenceFile, OfAnotherTokenizerIsRefused) {
+  TestModel tiny(TinyModelPath());
+  ASSERT_TRUE(tiny.model);
+  ASSERT_TRUE(OpenBytes(With<char>(64, 'x')).ok());
+  const auto reference = Reference::Open(file_.path);
+  const auto d = MeasureDivergence(*reference, tiny.model->tokenizer(),
+                                   tiny.session.get(), tiny.threads);
+  ASSERT_FALSE(d.ok());
+  EXPECT_EQ(d.status().kind(), ErrorKind::kInvalid);
+  EXPECT_NE(d.status().message().find("another tokenizer"), std::string::npos);
+}
+
+TEST_F(ReferenceFile, IsNotWrittenOverAFolder) {
+  TestModel tiny(TinyModelPath());
+  ASSERT_TRUE(tiny.model);
+  const Status status = Save(&tiny, "one two three", {}, testing::TempDir());
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("it is a folder"), std::string::npos);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ slm_test(bench_quality_test
 add_test(NAME bench_quality_cli_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_quality_test.py
           $<TARGET_FILE:slm-bench> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/families/gemma2
           ${CMAKE_CURRENT_SOURCE_DIR}/data/quality/text.txt)
 add_test(NAME bench_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_test.py

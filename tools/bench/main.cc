@@ -25,11 +25,15 @@ struct Verb {
 
 // A row for each verb. The first is what slm-bench does without one.
 constexpr Verb kVerbs[] = {
+    // clang-format off: a row a line
     {kSpeedFlags, RunSpeed},
     {kChatFlags, RunChat},
     {kPerplexityFlags, RunPerplexity},
+    {kReferenceFlags, RunReference},
+    {kDivergenceFlags, RunDivergence},
     {kSoakFlags, RunSoak},
     {kGateFlags, RunGate},
+    // clang-format on
 };
 
 constexpr const char* kExamples = R"(
@@ -37,6 +41,7 @@ constexpr const char* kExamples = R"(
   slm-bench speed MODEL -p 128,512 -n 64 -d 0,4096 -o md
   slm-bench chat MODEL -f prompts.jsonl -n 128
   slm-bench ppl MODEL -f wiki.test.raw
+  slm-bench kld INT4_MODEL FP32_MODEL -f wiki.test.raw --chunks 50
   slm-bench soak MODEL --minutes 10 --max-leak 1
   slm-bench gate MODEL --min-tg 10 --max-rss 1500M
 
