@@ -29,6 +29,6 @@ environment foundry --no-deps foundry-local-sdk==2.2.1 \
   typing_extensions==4.16.0
 for preset in ${*:-release asan}; do
   cmake --preset "$preset" >/dev/null
-  cmake --build --preset "$preset"
+  cmake --build --preset "$preset" --target all tests
   ctest --preset "$preset" -j "$(nproc)"
 done
