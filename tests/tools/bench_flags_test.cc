@@ -3,6 +3,7 @@
 
 #include "gtest/gtest.h"
 #include "tools/bench/chat_options.h"
+#include "tools/bench/compare_options.h"
 #include "tools/bench/gate_options.h"
 #include "tools/bench/soak_options.h"
 #include "tools/bench/speed_options.h"
@@ -179,7 +180,7 @@ TEST(ChatOptions, BadOnesAreRefusedByName) {
 
 TEST(Flags, HelpFitsAScreen) {
   for (const FlagSet* set :
-       {&kSpeedFlags, &kChatFlags, &kSoakFlags, &kGateFlags}) {
+       {&kSpeedFlags, &kChatFlags, &kSoakFlags, &kGateFlags, &kCompareFlags}) {
     const std::string help = Help(*set);
     EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 40) << set->verb;
   }

@@ -14,7 +14,8 @@ add_test(NAME run_models_test
           $<TARGET_FILE:slm-run> ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model
           $<TARGET_FILE:slm-convert> $<TARGET_FILE:slm-bench>)
 slm_test(bench_base_test
-  SOURCES tools/bench_flags_test.cc tools/bench_prompts_test.cc
+  SOURCES tools/bench_comparison_test.cc tools/bench_flags_test.cc
+          tools/bench_prompts_test.cc
           tools/bench_result_test.cc
           tools/bench_soak_log_test.cc tools/bench_statistics_test.cc
   LINKS slm_bench_base)
@@ -37,6 +38,10 @@ add_test(NAME bench_chat_test
           ${PROJECT_SOURCE_DIR}/tools/demo/model)
 add_test(NAME bench_gate_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_gate_test.py
+          $<TARGET_FILE:slm-bench>
+          ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
+add_test(NAME bench_compare_test
+  COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/tools/bench_compare_test.py
           $<TARGET_FILE:slm-bench>
           ${CMAKE_CURRENT_SOURCE_DIR}/data/tiny-model)
 add_test(NAME bench_soak_test

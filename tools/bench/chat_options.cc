@@ -33,7 +33,7 @@ Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model or FILE invalid,
 
 const FlagSet kChatFlags = {
     .verb = "chat",
-    .summary = "real prompts: time to first token, between tokens",
+    .summary = "real prompts: first token, between tokens",
     .words = "MODEL",
     .has_model = true,
     .flags = kFlags,

@@ -64,7 +64,7 @@ Status CheckLimits(const GateOptions& o, const Flags& flags) {
 
 const FlagSet kGateFlags = {
     .verb = "gate",
-    .summary = "limits that must hold: exit 10 if one does not",
+    .summary = "limits that must hold, or else exit 10",
     .words = "MODEL",
     .has_model = true,
     .flags = kFlags,

@@ -6,6 +6,8 @@
 #include "slm/slm.h"
 #include "tools/bench/chat.h"
 #include "tools/bench/chat_options.h"
+#include "tools/bench/compare.h"
+#include "tools/bench/compare_options.h"
 #include "tools/bench/gate.h"
 #include "tools/bench/gate_options.h"
 #include "tools/bench/quality.h"
@@ -34,6 +36,7 @@ constexpr Verb kVerbs[] = {
     {kSoakFlags, RunSoak},
     {kGateFlags, RunGate},
     // clang-format on
+    {kCompareFlags, RunCompare},
 };
 
 constexpr const char* kExamples = R"(
@@ -44,6 +47,7 @@ constexpr const char* kExamples = R"(
   slm-bench kld INT4_MODEL FP32_MODEL -f wiki.test.raw --chunks 50
   slm-bench soak MODEL --minutes 10 --max-leak 1
   slm-bench gate MODEL --min-tg 10 --max-rss 1500M
+  slm-bench compare before.json after.json
 
 slm-bench VERB --help has the flags of a verb, examples and exit codes. Without
 a verb it is speed. MODEL is a folder or a name as slm-run has it; ./speed is a
@@ -62,7 +66,7 @@ void PrintHelp() {
   for (const Verb& verb : kVerbs) {
     const std::string usage =
         Format("%s %s", verb.flags.verb, verb.flags.words);
-    std::printf("  slm-bench %-18s %s\n", usage.c_str(), verb.flags.summary);
+    std::printf("  slm-bench %-22s %s\n", usage.c_str(), verb.flags.summary);
   }
   std::printf("%s", kExamples);
 }

@@ -33,7 +33,7 @@ Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
 
 const FlagSet kSpeedFlags = {
     .verb = "speed",
-    .summary = "prefill and decode beside the machine's limits",
+    .summary = "prefill, decode, beside the machine's limits",
     .words = "MODEL",
     .has_model = true,
     .flags = kFlags,
