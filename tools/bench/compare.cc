@@ -73,11 +73,12 @@ std::string People(const CompareReport& r, bool markdown) {
   return out;
 }
 
-std::string CsvText(const CompareReport& r) {
+std::string CsvText(const CompareReport& r, bool quiet) {
   Cells rows = {{"a", "b", "test", "unit", "mean_a", "mean_b", "samples_a",
                  "samples_b", "percent", "low", "high", "verdict"}};
   for (const Pair& pair : r.pairs) {
     for (const std::string& warning : pair.comparison.warnings) {
+      if (quiet) break;
       std::fprintf(stderr, "slm-bench: warning: %s\n", warning.c_str());
     }
     for (const ComparedTest& t : pair.comparison.tests) {
@@ -143,12 +144,12 @@ std::string Json(const CompareReport& r) {
   return out + "\n";
 }
 
-std::string Print(const CompareReport& report, OutputFormat format) {
-  switch (format) {
+std::string Print(const CompareReport& report, const CompareOptions& options) {
+  switch (options.output) {
     case OutputFormat::kJson:
       return Json(report);
     case OutputFormat::kCsv:
-      return CsvText(report);
+      return CsvText(report, options.quiet);
     case OutputFormat::kMarkdown:
       return People(report, /*markdown=*/true);
     case OutputFormat::kText:
@@ -163,7 +164,7 @@ Result<int> RunCompare(Flags* flags) {
   SLM_ASSIGN_OR_RETURN(const CompareOptions options, ReadCompareOptions(flags));
   CompareReport report;
   SLM_RETURN_IF_ERROR(Measure(options, &report));
-  const std::string text = Print(report, options.output);
+  const std::string text = Print(report, options);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }
