@@ -245,6 +245,33 @@ TEST(Perplexity, IsNumpysOnOnnxruntimesLogits) {
   }
 }
 
+// llama-perplexity -m NAME.gguf -f text.txt -c 64 -b 64 -fa off (llama.cpp of
+// llama-cpp-python 0.3.36), NAME.gguf being the fixture's hf folder in float32
+// by tests/tools/gguf_models.py. Its keys and values are float16: 2^-11 of
+// logits of about 10, of either sign, are less than 1e-3 in the mean.
+TEST(Perplexity, IsLlamaPerplexitys) {
+  SLM_NEEDS_SHARED("fixtures");
+  const std::string text = QualityText();
+  struct {
+    const char* model;
+    double perplexity, error;
+  } const cases[] = {
+      {"qwen2-tied/onnx-fp32", 2664.7523, 765.04232},
+      {"qwen3-tied/onnx-fp32", 1685.8379, 468.33914},
+      {"llama3-rope/onnx-fp32", 6405.5888, 2067.62280},  // with a BOS
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.model);
+    TestModel m(FixturePath(c.model));
+    ASSERT_TRUE(m.model);
+    const auto result = MeasurePerplexity(*m.model, m.session.get(), m.threads,
+                                          text, {.window = 64});
+    ASSERT_TRUE(result.ok()) << result.status().message();
+    EXPECT_NEAR(result->perplexity, c.perplexity, 1e-3 * c.perplexity);
+    EXPECT_NEAR(result->error, c.error, 1e-3 * c.error);
+  }
+}
+
 TEST(Perplexity, IsTheSameWithMoreThreads) {
   const std::string text = QualityText();
   TestModel one(TinyModelPath(), 1), three(TinyModelPath(), 3);
@@ -517,6 +544,9 @@ TEST_F(ReferenceFile, OfSomebodyWhoMeansHarmIsRefused) {
       ExpectRefused(With<uint64_t>(counter, count), "cut or damaged");
     }
   }
+  std::string nothing = good_.substr(0, 256 + 64);
+  nothing.replace(32, 24, std::string(24, '\0'));
+  ExpectRefused(nothing, "nothing to compare");
   ExpectRefused(With<int32_t>(256, -1), "token -1 of");
   ExpectRefused(With<uint32_t>(256, vocab), "token ");
   ExpectRefused(With<uint32_t>(16, vocab), "token ");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/bench/quality.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -29,11 +30,12 @@ struct ReadText {
   std::string hash;  // SHA-256 of the file
 };
 
-Result<ReadText> ReadWindows(const QualityOptions& options,
-                             const Model& model) {
+// Windows fit into `context`, which may be another model's.
+Result<ReadText> ReadWindows(const QualityOptions& options, const Model& model,
+                             size_t context) {
   SLM_ASSIGN_OR_RETURN(const std::string text,
                        ReadFile(options.file, kMostText));
-  auto windows = MakeWindows(model.tokenizer(), model.decoder().context_length,
+  auto windows = MakeWindows(model.tokenizer(), context,
                              model.decoder().vocab_size, text, options.windows);
   if (!windows.ok()) {
     return windows.status().In(
@@ -118,7 +120,8 @@ Result<uint64_t> CheckSpace(const std::string& path, uint64_t bytes) {
 Status Save(const QualityOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
   SLM_ASSIGN_OR_RETURN(const ReadText text,
-                       ReadWindows(options, *opened.model));
+                       ReadWindows(options, *opened.model,
+                                   opened.model->decoder().context_length));
   const size_t vocab = opened.model->decoder().vocab_size;
   SLM_ASSIGN_OR_RETURN(
       const uint64_t bytes,
@@ -208,7 +211,11 @@ Result<QualityReport> CompareWithModel(const QualityOptions& options) {
     return same.In(Format("reference \"%s\"",
                           Printable(options.reference_model, 400).c_str()));
   }
-  SLM_ASSIGN_OR_RETURN(const ReadText text, ReadWindows(options, model));
+  SLM_ASSIGN_OR_RETURN(
+      const ReadText text,
+      ReadWindows(options, model,
+                  std::min(model.decoder().context_length,
+                           opened.model->decoder().context_length)));
   SLM_ASSIGN_OR_RETURN(
       const Divergence d,
       MeasureDivergence(reference.session.get(), opened.session.get(),
@@ -233,7 +240,8 @@ Result<int> RunPerplexity(Flags* flags) {
                        ReadPerplexityOptions(flags));
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
   SLM_ASSIGN_OR_RETURN(const ReadText text,
-                       ReadWindows(options, *opened.model));
+                       ReadWindows(options, *opened.model,
+                                   opened.model->decoder().context_length));
   SLM_ASSIGN_OR_RETURN(
       const Perplexity p,
       MeasurePerplexity(opened.session.get(), *opened.threads, text.windows,

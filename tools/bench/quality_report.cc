@@ -33,7 +33,9 @@ std::string People(const QualityReport& r, bool markdown) {
   Cells rows = {{"figure", "value", "±"}};
   for (const Figure& f : r.figures) {
     if (f.title == nullptr) continue;
-    rows.push_back({f.title, Cell(f, f.value, kDigits),
+    // Percentiles of few tokens.
+    rows.push_back({f.title,
+                    std::isnan(f.value) ? "n/a" : Cell(f, f.value, kDigits),
                     std::isnan(f.error) ? "" : Cell(f, f.error, kDigits - 2)});
   }
   return out + "\n" + Table(rows, /*last_is_text=*/false, markdown);

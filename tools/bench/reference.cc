@@ -252,6 +252,10 @@ Status Reference::ReadHeader() {
                    file_.size(),
                    size ? Format("%zu", *size).c_str() : "more than exist");
   }
+  if (h.tokens < 2 || h.windows == 0 || h.positions == 0) {
+    return Invalid("%zu tokens, %zu windows, %zu scored: nothing to compare",
+                   size_t{h.tokens}, size_t{h.windows}, size_t{h.positions});
+  }
   vocab_ = h.vocab;
   token_count_ = h.tokens;
   window_count_ = h.windows;
@@ -299,7 +303,7 @@ Status Reference::ReadWindows() {
     text_.windows.push_back({e.begin, e.size, e.first});
     positions += e.size - e.first;  // at most 2^32 a window of the file
   }
-  if (positions == text_.positions && positions > 0) return OkStatus();
+  if (positions == text_.positions) return OkStatus();
   return Invalid("its windows score %zu tokens, its header says %zu", positions,
                  text_.positions);
 }
