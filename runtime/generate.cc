@@ -81,7 +81,10 @@ Status Generator::Start(std::span<const int32_t> prompt,
   search_->set_guide(guide_.get());
   draft_length_.emplace(options.ngram);
   stop_ = std::move(stop);
-  stream_.emplace(*tokenizer_, options.skip_special_tokens);
+  // Without its marks nobody could tell a thought from the answer.
+  stream_.emplace(*tokenizer_, options.skip_special_tokens,
+                  std::vector<int32_t>{tokenizer_->TokenId(Thought::kOpen),
+                                       tokenizer_->TokenId(Thought::kClose)});
   stats_ = {};
   stats_.prompt_tokens = prompt.size();
   stats_.cached_tokens = kept;

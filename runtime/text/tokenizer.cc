@@ -335,15 +335,19 @@ Status Tokenizer::CheckTokenBytes() const {
   return text::CheckTokenBytes(parts_.decoder);
 }
 
-TokenStream::TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens)
+TokenStream::TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens,
+                         std::vector<int32_t> shown)
     : tokenizer_(&tokenizer),
       skip_special_tokens_(skip_special_tokens),
+      shown_(std::move(shown)),
       chain_(&tokenizer.parts_.decoder, /*eager=*/true) {}
 
 std::string TokenStream::Push(int32_t id) {
   std::string out;
-  if (tokenizer_->HasToken(id) &&
-      !(skip_special_tokens_ && tokenizer_->IsSpecial(id))) {
+  const bool skipped =
+      skip_special_tokens_ && tokenizer_->IsSpecial(id) &&
+      std::find(shown_.begin(), shown_.end(), id) == shown_.end();
+  if (tokenizer_->HasToken(id) && !skipped) {
     chain_.Push(tokenizer_->TokenText(id), &out);
   }
   return out;

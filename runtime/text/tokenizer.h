@@ -94,7 +94,9 @@ class Tokenizer {
 // completes it; all that comes out is UTF-8. The tokenizer must outlive it.
 class TokenStream {
  public:
-  TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens);
+  // `shown`: control tokens that are text all the same.
+  TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens,
+              std::vector<int32_t> shown = {});
 
   std::string Push(int32_t id);
   // What is still held back; incomplete characters become U+FFFD.
@@ -103,6 +105,7 @@ class TokenStream {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_tokens_;
+  std::vector<int32_t> shown_;
   text::DecodeChain chain_;
 };
 

@@ -43,6 +43,17 @@ class Thinking(Chat):
         file.unlink()
         file.write_text(json.dumps(value))
 
+    def name_the_mark(self, special):
+        """Token 285, an end token otherwise, is </think> as one token."""
+        def rename(tokenizer):
+            for added in tokenizer["added_tokens"]:
+                if added["id"] == 285:
+                    added.update(content="</think>", special=special)
+
+        self.change("tokenizer.json", rename)
+        self.change("genai_config.json",
+                    lambda config: config["model"].update(eos_token_id=287))
+
     def run_piped(self, *args):
         return subprocess.run(
             [RUN, self.model, "hi", *args], env=self.env, encoding="utf-8",
@@ -133,15 +144,7 @@ class Thinking(Chat):
         self.ask(chat, "hi")
 
     def test_json_begins_after_the_thought(self):
-        # The mark must be one token: the name of token 285 is exchanged.
-        def is_the_mark(tokenizer):
-            for added in tokenizer["added_tokens"]:
-                if added["id"] == 285:
-                    added.update(content="</think>", special=False)
-
-        self.change("tokenizer.json", is_the_mark)
-        self.change("genai_config.json",
-                    lambda config: config["model"].update(eos_token_id=287))
+        self.name_the_mark(special=False)
         # Token 90 is {, 92 is }.
         answer = json.loads(self.run_piped(
             "-o", "json", "--json", "--think-budget", "4", "--stop", "zzz",
@@ -155,6 +158,25 @@ class Thinking(Chat):
         done = self.run_piped("--json", "--think-budget", "1", "--logit-bias",
                               "90=70", "--logit-bias", "92=90", "--strict")
         self.assertEqual((done.stdout, done.returncode), ("{}\n", 0))
+
+    def test_a_mark_that_is_a_control_token_is_seen(self):
+        self.name_the_mark(special=True)
+        answer = json.loads(self.run_piped(
+            "-o", "json", "--think-budget", "3", "-n", "20").stdout)
+        self.assertEqual(answer["reasoning"], "Hello, I")
+        self.assertNotEqual(answer["text"], "")
+
+    def test_json_lines_have_both(self):
+        done = self.run_piped("-o", "jsonl", "--think-budget", "3", "-n", "20")
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        whole = json.loads(self.run_piped(
+            "-o", "json", "--think-budget", "3", "-n", "20").stdout)
+        for part in ("reasoning", "text"):
+            self.assertEqual(
+                "".join(line.get(part, "") for line in lines[:-1]),
+                whole[part])
+        self.assertGreater(len(lines), 5)
+        self.assertEqual(lines[-1]["finish_reason"], "length")
 
     def test_terminals_show_it_dim(self):
         with Program(RUN, self.model, "hi", "-t", "1", env=self.env) as chat:

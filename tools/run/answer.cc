@@ -127,7 +127,7 @@ class Printer {
 
   void Push(std::string_view piece) {
     if (style_ == Style::kRaw) {
-      Show(piece, Style::kPlain);
+      Show(piece, Style::kPlain, "text");
       answer_ += piece;
     } else {
       Take(split_.Push(piece));
@@ -149,21 +149,23 @@ class Printer {
                                   std::string::npos) {
       // An empty thought, as templates write it, is none.
     } else {
-      Show(parts.reasoning, style_);
+      Show(parts.reasoning, style_, "reasoning");
       reasoning_ += parts.reasoning;
     }
-    Show(parts.answer, Style::kPlain);
+    Show(parts.answer, Style::kPlain, "text");
     answer_ += parts.answer;
   }
 
-  void Show(std::string_view text, Style style) {
-    if (text.empty() || style == Style::kHidden ||
+  // `event`: what it is called in JSON lines, which hide nothing.
+  void Show(std::string_view text, Style style, const char* event) {
+    const bool lines = options_.output == OutputFormat::kJsonLines;
+    if (text.empty() || (style == Style::kHidden && !lines) ||
         options_.output == OutputFormat::kJson) {
       return;
     }
     std::string line;
-    if (options_.output == OutputFormat::kJsonLines) {
-      line = "{\"text\":";
+    if (lines) {
+      line = Format("{\"%s\":", event);
       AppendJsonString(text, &line);
       line += "}\n";
     } else {
