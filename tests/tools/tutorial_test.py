@@ -233,17 +233,45 @@ class FromFolderToChat(Place):
                     "rss_bytes", "peak_rss_bytes"):
             self.assertGreater(out["timings"][key], 0, key)
 
-    def test_5_speed_memory_and_processor(self):
+        for question in ("Name three colors as a JSON list.", "hello", "你好"):
+            text = self.slm_run("NAME-int4", "--json", "--strict", question)
+            self.assertIsInstance(json.loads(text), (dict, list), question)
+
+    def bench(self, *words):
         done = subprocess.run(
-            [BENCH, "NAME-int4", "-p", "8,64", "-n", "4", "-r", "1", "-q",
-             "-o", "json"], env=self.env, cwd=self.work, capture_output=True,
-            encoding="utf-8", timeout=TIMEOUT)
+            [BENCH, *words, "-q", "-o", "json"], env=self.env, cwd=self.work,
+            capture_output=True, encoding="utf-8", timeout=TIMEOUT)
         self.assertEqual(done.returncode, 0, done.stderr)
-        out = json.loads(done.stdout)
+        return json.loads(done.stdout)
+
+    def test_5_speed_memory_and_processor(self):
+        out = self.bench("NAME-int4", "-p", "8,64", "-n", "4", "-r", "1")
         for key in ("load_ms", "ttft_ms", "peak_rss_mib", "cpu_percent"):
             self.assertGreater(out[key], 0, key)
         self.assertEqual([t["name"] for t in out["tests"]],
                          ["pp8", "pp64", "tg4"])
+
+    def test_5_no_memory_leak_in_long_use(self):
+        # Keys and values alone of one answer, 8 layers x 256 float16 values
+        # x some 100 tokens, are 0.4 MiB: who kept those of 40 answers would
+        # grow by 16.
+        rss = self.bench("soak", "NAME-int4", "--rounds", "10", "-n",
+                         "4")["sample_rss_mib"]
+        self.assertEqual(len(rss), 10)
+        self.assertLess(rss[-1] - rss[0], 8, rss)
+
+    def test_5_output_quality(self):
+        text = self.work / "text.txt"
+        text.write_text("slm-run MODEL is a chat at a terminal.\n" * 50)
+        out = self.bench("ppl", "NAME-int4", "-f", str(text), "-c", "64")
+        self.assertGreater(out["scored_tokens"], 0)
+        self.assertGreater(out["perplexity"], 1)
+        # Beside the model that it was made from, and closer to that than what
+        # was rounded a second time (step 2).
+        kl = [self.bench("kld", name, str(DEMO), "-f", str(text), "-c", "64",
+                         "--chunks", "2")["kl"]
+              for name in ("NAME-int4", "NAME-onnx")]
+        self.assertLess(kl[0], kl[1])
 
     def test_5_input_lengths(self):
         context = 2048
