@@ -163,6 +163,10 @@ def main():
                  "qwen2-tied/onnx-int4"):
         for window, stride in ((64, 0), (65, 0), (64, 24), (64, 64)):
             perplexity(name, models / name, text, window, stride)
+    # A sliding window and byte pieces; rope that changes with the length.
+    for name in ("gemma3/onnx-fp32", "phi4-longrope/onnx-fp32"):
+        for window, stride in ((160, 0), (200, 50)):
+            perplexity(name, models / name, text, window, stride)
     print("divergences:")
     for base, other in (("qwen2-tied/onnx-fp32", "qwen2-tied/onnx-int4"),
                         ("llama3-rope/onnx-fp32", "llama3-rope/onnx-int4")):

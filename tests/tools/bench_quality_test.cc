@@ -43,9 +43,11 @@ std::string FixturePath(const std::string& name) {
 
 // Float32 activations and caches.
 struct TestModel {
-  explicit TestModel(const std::string& path, size_t thread_count = 1)
+  explicit TestModel(const std::string& path, size_t thread_count = 1,
+                     bool force_dense = false)
       : threads(thread_count) {
     ModelOptions options;
+    options.force_dense = force_dense;
     options.accuracy_level = 1;
     model = OpenForTest(path, options);
     if (model) {
@@ -216,6 +218,14 @@ constexpr ExpectedPerplexity kPerplexities[] = {
      7.5064533},
     {"qwen2-tied/onnx-int4", 64, 64, 450, 442, 641, 1797.0383, 370.04857,
      7.4549785},
+    {"gemma3/onnx-fp32", 160, 0, 429, 158, 234, 2687.2488, 559.57401,
+     7.6919762},
+    {"gemma3/onnx-fp32", 200, 50, 429, 428, 655, 1578.3699, 244.33105,
+     6.9422382},
+    {"phi4-longrope/onnx-fp32", 160, 0, 445, 158, 232, 2471.0709, 699.23407,
+     7.6758856},
+    {"phi4-longrope/onnx-fp32", 200, 50, 445, 444, 652, 1617.1634, 297.32832,
+     7.2587529},
 };
 
 TEST(Perplexity, IsNumpysOnOnnxruntimesLogits) {
@@ -282,6 +292,27 @@ TEST(Perplexity, IsTheSameWithMoreThreads) {
                                    three.threads, text, {.window = 64});
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_EQ(a->perplexity, b->perplexity);
+}
+
+// A window is then one piece, of which the first rows are not looked at.
+TEST(Perplexity, OfAGraphAsItStandsIsTheSame) {
+  SLM_NEEDS_SHARED("fixtures");
+  const std::string text = QualityText();
+  const std::string path = FixturePath("qwen2-tied/onnx-fp32");
+  TestModel ragged(path), dense(path, 1, /*force_dense=*/true);
+  ASSERT_TRUE(ragged.model && dense.model);
+  ASSERT_FALSE(dense.model->plan().ragged);
+  for (const size_t stride : {0, 24}) {
+    const WindowOptions options{.window = 64, .stride = stride};
+    const auto a = MeasurePerplexity(*ragged.model, ragged.session.get(),
+                                     ragged.threads, text, options);
+    const auto b = MeasurePerplexity(*dense.model, dense.session.get(),
+                                     dense.threads, text, options);
+    ASSERT_TRUE(a.ok()) << a.status().message();
+    ASSERT_TRUE(b.ok()) << b.status().message();
+    EXPECT_EQ(a->scored, b->scored);
+    EXPECT_NEAR(a->perplexity, b->perplexity, 2 * kLogitError * a->perplexity);
+  }
 }
 
 // A graph that gives the last row alone is run token by token.
