@@ -115,6 +115,33 @@ class SlmRun(unittest.TestCase):
         self.expect_error(run(MODEL, "hi", "--json", "--beams", "2"), 2,
                           "--beams", "--json")
 
+    def test_the_environment_and_a_file_set_flags(self):
+        def with_env(*args, **variables):
+            return subprocess.run(
+                [RUN, MODEL, *args], env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL, timeout=60, capture_output=True,
+                encoding="utf-8")
+        self.expect(with_env("hi", SLM_MAX_TOKENS="3"), "Hello, I\n")
+        self.expect(with_env("hi", "-n", "1", SLM_MAX_TOKENS="3"), "Hello\n")
+        self.expect(with_env("hi", SLM_MAX_TOKENS="3", SLM_STRICT="on"),
+                    "Hello, I\n", 8)
+        self.expect_error(with_env("hi", SLM_MAX_TOKENS="0"), 2,
+                          "set by SLM_MAX_TOKENS")
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write('{"max-tokens": 5, "top_k": 9}')
+            file.flush()
+            self.expect(run(MODEL, "hi", "--config", file.name),
+                        "Hello, I am a\n")
+            done = with_env("--print-config", "--temp", "0.5",
+                            SLM_CONFIG=file.name, SLM_CTX="128")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            for line in (r"ctx +128 +SLM_CTX", r"temp +0.5 +command line",
+                         r"top-k +9 +" + file.name, r"temp 0.5  top-k 9",
+                         r".*max-tokens 5"):
+                self.assertRegex(done.stdout, rf"(?m)^{line}$|^{line} ")
+            done = with_env("--print-config", "-n", "2", SLM_CONFIG=file.name)
+            self.assertIn("max-tokens 2\n", done.stdout)
+
     def test_stats_go_to_stderr(self):
         done = run(MODEL, "hi", "--stats")
         self.expect(done, SENTENCE + "\n")

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "runtime/core/user_folders.h"
 #include "tools/run/options.h"
 
 namespace slm {
@@ -189,6 +190,114 @@ TEST(RunOptions, TheFirstWordIsAVerbUnlessItIsEscaped) {
     EXPECT_EQ(o.model, c.model) << c.args[0];
     EXPECT_EQ(o.prompt_words.size(), c.words) << c.args[0];
   }
+}
+
+// The environment as a table.
+Variables Set(std::vector<std::pair<std::string, std::string>> variables) {
+  return [variables = std::move(variables)](const char* name) {
+    for (const auto& [key, value] : variables) {
+      if (key == name) return value;
+    }
+    return std::string();
+  };
+}
+
+std::string WriteConfig(const std::string& text) {
+  const std::string path = testing::TempDir() + "/slm_run_config.json";
+  EXPECT_TRUE(WritePrivateFile(path, text).ok());
+  return path;
+}
+
+TEST(RunSettings, FlagWinsOverEnvironmentOverFile) {
+  const std::string path = WriteConfig(
+      R"({"temp": 0.25, "top_p": 0.5, "ctx": 512, "stop": ["a", "b"],
+          "strict": true, "quiet": false, "seed": 7})");
+  const auto o = ReadRunOptions(
+      Args{"m", "hi", "--config", path, "--ctx", "128"},
+      Set({{"SLM_TOP_P", "0.75"}, {"SLM_CTX", "256"}, {"SLM_KV", "int8"},
+           {"SLM_STATS", "on"}, {"SLM_QUIET", "0"}, {"SLM_MODEL", "x"}}));
+  ASSERT_TRUE(o.ok()) << o.status().message();
+  EXPECT_EQ(o->model, "m");
+  EXPECT_EQ(o->prompt_words, Args{"hi"});
+  EXPECT_EQ(o->temperature, 0.25);
+  EXPECT_EQ(o->top_p, 0.75);
+  EXPECT_EQ(o->context, 128);
+  EXPECT_EQ(o->kv, KvType::kInt8);
+  EXPECT_EQ(o->seed, 7);
+  EXPECT_EQ(o->stop, (Args{"a", "b"}));
+  EXPECT_EQ(o->stats, Switch::kOn);
+  EXPECT_TRUE(o->strict && !o->quiet);
+  std::string sources;
+  for (const Setting& s : o->settings) {
+    sources += s.flag + "=" + (s.source == path ? "file" : s.source) + " ";
+  }
+  for (const char* want :
+       {"temp=file", "top-p=SLM_TOP_P", "ctx=command line", "stop=file",
+        "strict=file", "kv=SLM_KV", "config=command line"}) {
+    EXPECT_NE(sources.find(std::string(want) + " "), std::string::npos)
+        << want << " in " << sources;
+  }
+  EXPECT_EQ(sources.find("SLM_CTX"), std::string::npos);
+}
+
+TEST(RunSettings, VerbsTakeOnlyWhatMeansSomethingToThem) {
+  const auto o = ReadRunOptions(
+      Args{"list"}, Set({{"SLM_MODELS_DIR", "d"}, {"SLM_TEMP", "1"}}));
+  ASSERT_TRUE(o.ok()) << o.status().message();
+  EXPECT_EQ(o->action, RunAction::kList);
+  EXPECT_EQ(o->models_dir, "d");
+  EXPECT_FALSE(o->temperature);
+  EXPECT_EQ(ReadRunOptions(Args{"--help"}, Set({{"SLM_TEMP", "x"}}))->action,
+            RunAction::kHelp);
+}
+
+TEST(RunSettings, MistakesNameWhereTheyStand) {
+  struct Case {
+    const char* file;  // "" for none
+    std::vector<std::pair<std::string, std::string>> variables;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"", {{"SLM_TEMP", "hot"}},
+       "--temp is \"hot\", must be a number from 0 (set by SLM_TEMP)"},
+      {"", {{"SLM_STRICT", "maybe"}},
+       "SLM_STRICT: strict is \"maybe\", must be on or off"},
+      {"", {{"SLM_GREEDY", "on"}, {"SLM_TEMP", "1"}},
+       "--greedy and --temp above 0 contradict each other (set by SLM_TEMP, "
+       "SLM_GREEDY)"},
+      {R"({"tmep": 1})", {}, "FILE: \"tmep\" is no flag that a file may set"},
+      {R"({"model": "m"})", {},
+       "FILE: \"model\" is no flag that a file may set"},
+      {R"({"temp": null})", {},
+       "FILE: temp is of type null, which it cannot be"},
+      {R"({"temp": [1]})", {},
+       "FILE: temp is of type array, which it cannot be"},
+      {R"({"stop": [1]})", {},
+       "FILE: stop is of type array of no strings, which it cannot be"},
+      {R"({"strict": "x"})", {},
+       "FILE: strict is \"x\", must be on or off"},
+      {R"({"temp": true})", {},
+       "--temp is \"on\", must be a number from 0 (set by FILE)"},
+      {"[]", {},
+       "FILE: must be a JSON object of flags, as in {\"temp\": 0.2}"},
+  };
+  for (const Case& c : cases) {
+    auto variables = c.variables;
+    std::string path, want = c.message;
+    if (*c.file) {
+      path = WriteConfig(c.file);
+      variables.push_back({"SLM_CONFIG", path});
+      want.replace(want.find("FILE"), 4, path);
+    }
+    const auto options = ReadRunOptions(Args{"m", "hi"}, Set(variables));
+    ASSERT_FALSE(options.ok()) << want;
+    EXPECT_EQ(options.status().kind(), ErrorKind::kUsage);
+    EXPECT_EQ(options.status().message(), want);
+  }
+  EXPECT_EQ(ReadRunOptions(Args{"m", "--config", "/no/such"}, Set({}))
+                .status()
+                .kind(),
+            ErrorKind::kNotFound);
 }
 
 TEST(RunOptions, SamplingChangesByName) {

@@ -315,6 +315,32 @@ Sampling::Sampling(const slm_model* model, const RunOptions& o) {
   s.think_budget = o.think_budget.value_or(-1);
 }
 
+std::string Describe(const slm_sampling& s) {
+  std::string text = Format(
+      "%s\ntemp %g  top-k %d  top-p %g  min-p %g  seed %lld\n"
+      "repeat-penalty %g  presence-penalty %g  frequency-penalty %g\n"
+      "no-repeat-ngram %d  beams %d  lookup %d  max-tokens %s\n",
+      s.do_sample ? "sampling" : "greedy: the most probable token",
+      static_cast<double>(s.temperature), s.top_k,
+      static_cast<double>(s.top_p), static_cast<double>(s.min_p),
+      static_cast<long long>(s.seed),
+      static_cast<double>(s.repetition_penalty),
+      static_cast<double>(s.presence_penalty),
+      static_cast<double>(s.frequency_penalty), s.no_repeat_ngram_size,
+      s.num_beams, s.ngram_size,
+      s.max_tokens ? std::to_string(s.max_tokens).c_str()
+                   : "until the context is full");
+  if (s.json) text += "format json\n";
+  if (s.think_budget >= 0) {
+    text += Format("think-budget %lld\n",
+                   static_cast<long long>(s.think_budget));
+  }
+  for (size_t i = 0; i < s.stop_count; ++i) {
+    text += Format("stop \"%s\"\n", Printable(s.stop[i]).c_str());
+  }
+  return text;
+}
+
 slm_stats StatsOf(const slm_chat* chat) {
   slm_stats stats;
   slm_chat_get_stats(chat, &stats);

@@ -32,6 +32,9 @@ class Sampling {
   std::vector<slm_logit_bias> bias_;
 };
 
+// Lines for a reader, "sampling" or "greedy" first.
+std::string Describe(const slm_sampling& sampling);
+
 struct Answered {
   slm_finish finish = SLM_FINISH_NONE;
   bool cancelled = false;

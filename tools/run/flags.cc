@@ -48,6 +48,8 @@ constexpr RunFlag kFlags[] = {
     {"Output", "strict", "", "exit code 8 when a limit cut the answer"},
     {"Output", "q,quiet", "", "errors only"},
     {"Output", "v,verbose", "", "memory plan, what was chosen and why"},
+    {"Output", "config", "FILE", "flags that are not given here, as JSON"},
+    {"Output", "print-config", "", "what is set, where, and what follows"},
     {"Output", "version", "", "version"},
     {"Output", "y,yes", "", "cache rm: do not ask"},
     {"Output", "h,help", "", "a screen of what is used most"},
@@ -97,7 +99,7 @@ Output
       --show-prompt               print the prompt as the model gets it
   -q, --quiet   -v, --verbose     less, more on standard error
 
---help-all lists all flags. In a chat: /help.
+--help-all lists all flags, SLM_CTX=2048 sets --ctx and so on; chat: /help.
 )";
 
 }  // namespace
@@ -107,6 +109,18 @@ std::span<const RunFlag> RunFlags() { return kFlags; }
 std::string_view LongName(const RunFlag& flag) {
   const std::string_view names = flag.names;
   return names.substr(names.find(',') + 1);  // npos + 1 is 0
+}
+
+bool IsList(const RunFlag& flag) {
+  const std::string_view names = flag.names;
+  return names == "stop" || names == "logit-bias";
+}
+
+const RunFlag* FindFlag(std::string_view name) {
+  for (const RunFlag& flag : RunFlags()) {
+    if (LongName(flag) == name) return &flag;
+  }
+  return nullptr;
 }
 
 const char* ShortRunHelp() { return kShortHelp; }

@@ -19,6 +19,10 @@ struct RunFlag {
 std::span<const RunFlag> RunFlags();
 // "system" of "s,system".
 std::string_view LongName(const RunFlag& flag);
+// By its long name; nullptr if there is none.
+const RunFlag* FindFlag(std::string_view name);
+// It may come several times.
+bool IsList(const RunFlag& flag);
 const char* ShortRunHelp();
 
 }  // namespace slm

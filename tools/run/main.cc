@@ -6,6 +6,7 @@
 #include "loader/models.h"
 #include "runtime/core/file.h"
 #include "runtime/core/terminal.h"
+#include "runtime/core/user_folders.h"
 #include "slm/slm.hpp"
 #include "tools/run/answer.h"
 #include "tools/run/options.h"
@@ -129,6 +130,18 @@ Status ShowMemory(const slm_model* model) {
   return OkStatus();
 }
 
+// What is set and by whom, and the sampling that follows from it and from the
+// model's files.
+void PrintConfig(const slm_model* model, const RunOptions& options) {
+  for (const Setting& s : options.settings) {
+    if (s.flag == "print-config") continue;
+    std::printf("%-18s %-16s %s\n", s.flag.c_str(),
+                s.value.empty() ? "on" : Printable(s.value).c_str(),
+                s.source.c_str());
+  }
+  std::printf("%s", Describe(Sampling(model, options).get()).c_str());
+}
+
 // The exit code of a single answer.
 Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
                     const std::string& prompt, Transcript turns,
@@ -159,6 +172,12 @@ Result<int> Run(const RunOptions& options) {
   if (slm_init(&error) != SLM_OK) {
     return Status(static_cast<ErrorKind>(error.status), error.message);
   }
+  if (options.print_config) {
+    SLM_ASSIGN_OR_RETURN(const api::ModelPtr model, OpenModel(options));
+    SLM_RETURN_IF_ERROR(CheckThinkBudget(model.get(), options));
+    PrintConfig(model.get(), options);
+    return 0;
+  }
   const StdinUse use = DecideStdin(options, IsTerminal(stdin));
   std::string prompt;
   if (use != StdinUse::kChat) {
@@ -187,7 +206,7 @@ Result<int> Run(const RunOptions& options) {
 
 int Main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  const Result<RunOptions> options = ParseRunOptions(args);
+  const Result<RunOptions> options = ReadRunOptions(args, Environment);
   Status status = options.status();
   if (options.ok()) {
     if (options->action == RunAction::kHelp ||

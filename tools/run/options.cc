@@ -21,7 +21,7 @@ cxxopts::Options MakeParser() {
     auto group = parser.add_options(flag.group);
     if (flag.value[0] == '\0') {
       group(flag.names, flag.help);
-    } else if (names == "stop" || names == "logit-bias") {
+    } else if (IsList(flag)) {
       group(flag.names, flag.help, cxxopts::value<Strings>(), flag.value);
     } else if (names == "stats") {
       group(flag.names, flag.help,
@@ -103,6 +103,8 @@ void ReadOutput(FlagReader* in, RunOptions* o) {
                   &o->stats);
   o->json = in->Has("json");
   o->strict = in->Has("strict");
+  in->Get("config", &o->config);
+  o->print_config = in->Has("print-config");
   o->quiet = in->Has("quiet");
   o->verbose = in->Has("verbose");
 }
@@ -200,6 +202,13 @@ Result<RunOptions> ParseRunOptions(std::span<const std::string> args) {
       options.action = action;
       return options;
     }
+    for (const auto& argument : parsed.arguments()) {
+      const RunFlag* flag = FindFlag(argument.key());
+      if (flag == nullptr) continue;  // words
+      options.settings.push_back({argument.key(),
+                                  flag->value[0] ? argument.value() : "",
+                                  "command line"});
+    }
     FlagReader in(parsed);
     ReadSampling(&in, &options);
     ReadMachine(&in, &options);
@@ -221,6 +230,12 @@ std::string RunHelp(bool all) {
     }
   }
   return MakeParser().help(groups) +
+         "\n"
+         "A flag that is left out is taken from the environment, as in "
+         "SLM_TOP_P=0.9 or\n"
+         "SLM_STRICT=on, else from the file of --config or SLM_CONFIG, as in\n"
+         "{\"top-p\": 0.9, \"strict\": true}; not so the model, --file, "
+         "--yes and those that print.\n"
          "\n"
          "Exit: 0 ok, 1 anything else, 2 usage, 3 model or file not found, "
          "4 model invalid\n"

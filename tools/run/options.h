@@ -5,6 +5,7 @@
 #define SLM_TOOLS_RUN_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +38,12 @@ enum class ShowThink {
   kDim,
   kHide,
   kRaw,  // as the model wrote it, with its marks
+};
+
+// A flag that was set, and where.
+struct Setting {
+  std::string flag, value;
+  std::string source;  // "command line", "SLM_TEMP", a file's name
 };
 
 struct RunOptions {
@@ -87,10 +94,21 @@ struct RunOptions {
   bool strict = false;
   bool quiet = false;
   bool verbose = false;
+
+  std::optional<std::string> config;  // a file of flags
+  bool print_config = false;
+  std::vector<Setting> settings;  // all that is set above
 };
 
 // `args` without the program's name. Every failure is kUsage.
 Result<RunOptions> ParseRunOptions(std::span<const std::string> args);
+
+// The value of a variable of the environment, "" if it has none.
+using Variables = std::function<std::string(const char* name)>;
+// As ParseRunOptions, with SLM_<FLAG> for flags that are left out, and the
+// file of --config (or SLM_CONFIG) for those that neither sets.
+Result<RunOptions> ReadRunOptions(std::span<const std::string> args,
+                                  const Variables& variables);
 
 // A screen of what is used most, or all flags.
 std::string RunHelp(bool all);

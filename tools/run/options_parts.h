@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "runtime/core/result.h"
 #include "tools/run/flag_reader.h"
@@ -19,6 +20,9 @@ void ReadSampling(FlagReader* in, RunOptions* o);
 bool MayBeVerb(std::span<const std::string> args);
 // Takes a verb and its words from the beginning of o->prompt_words.
 Status ReadVerb(const cxxopts::ParseResult& parsed, RunOptions* o);
+
+// Whether a flag means something to a verb that does not run a model.
+bool TakesFlag(RunAction action, std::string_view flag);
 
 }  // namespace slm
 

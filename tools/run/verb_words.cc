@@ -34,9 +34,11 @@ constexpr Verb kVerbs[] = {
     {"doctor", "", 0, 1, RunAction::kDoctor, "doctor [MODEL]"},
 };
 
-// Flags that mean something to other verbs than run.
+}  // namespace
+
 bool TakesFlag(RunAction action, std::string_view flag) {
-  if (flag == "models-dir" || flag == "quiet" || flag == "verbose") {
+  if (flag == "models-dir" || flag == "config" || flag == "quiet" ||
+      flag == "verbose") {
     return true;
   }
   if (flag == "output") {
@@ -44,8 +46,6 @@ bool TakesFlag(RunAction action, std::string_view flag) {
   }
   return flag == "yes" && action == RunAction::kCacheRemove;
 }
-
-}  // namespace
 
 bool MayBeVerb(std::span<const std::string> args) {
   for (size_t i = 0; i < args.size(); ++i) {
