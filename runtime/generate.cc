@@ -321,6 +321,13 @@ Result<GenerateStep> Generator::RunBeams() {
   step.prompt_done = prompt_done_;
   step.tokens.assign(answer.begin(), answer.end());
   stats_.output_tokens = answer.size();
+  if (tokenizer_->CheckTokenBytes().ok()) {
+    Thought thought(EndOfText(*tokenizer_, prompt_));
+    for (const int32_t id : answer) {
+      thought.Take(tokenizer_->TokenBytes(id), /*own=*/true);
+    }
+    stats_.thought_tokens = thought.tokens();
+  }
   step.finish = prompt_.size() + answer.size() >=
                         static_cast<size_t>(options_.search.max_length)
                     ? FinishReason::kLength

@@ -301,6 +301,16 @@ TEST_F(GuidedGeneration, ABudgetClosesTheThoughtAndTheAnswerGoesOn) {
   EXPECT_EQ(Say()->tokens, free->tokens);
 }
 
+TEST_F(GuidedGeneration, ThoughtsOfBeamsAreCounted) {
+  prompt_ += "<think>\n";
+  options_.search.num_beams = 2;
+  options_.search.max_length = 40;
+  const auto said = Say();
+  ASSERT_TRUE(said.ok());
+  EXPECT_EQ(said->stats.thought_tokens, said->tokens.size());
+  EXPECT_GT(said->tokens.size(), 10u);
+}
+
 TEST_F(GuidedGeneration, WhatCannotBeHonouredIsRefused) {
   options_.search.num_beams = 2;
   options_.json = true;

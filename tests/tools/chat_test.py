@@ -150,6 +150,16 @@ class Turns(Chat):
         chat.expect(READY)
         self.ask(chat, "hi")
 
+    def test_the_warning_comes_once_at_80_percent(self):
+        # 10 tokens of prompt and 32 of answer: 80.8 % of 52, 79.2 % of 53.
+        chat = self.start("-c", "52")
+        chat.send("hi\r")
+        chat.expect("the context is 80 % full (42 of 52 tokens): soon /undo",
+                    READY)
+        chat = self.start("-c", "53")
+        self.ask(chat, "hi")
+        self.assertNotIn("% full", chat.text())
+
     def test_oldest_turns_are_dropped_if_asked_for(self):
         chat = self.start("-c", "128", "--on-overflow", "drop-oldest")
         for _ in range(4):

@@ -11,6 +11,7 @@
 #include "tools/line/clipboard.h"
 #include "tools/line/key.h"
 #include "tools/line/line_buffer.h"
+#include "tools/run/progress.h"
 #include "tools/run/think.h"
 
 namespace slm {
@@ -175,6 +176,17 @@ TEST(Clipboard, IsBase64InAControlSequence) {
   const auto refused = ClipboardSequence(std::string(74995, 'x'));
   EXPECT_EQ(refused.status().message(),
             "the text has 74995 bytes, terminals take 74994");
+}
+
+TEST(PromptProgress, ShowsAfterTwoSecondsAndGoes) {
+  PromptProgress progress(100);
+  EXPECT_EQ(progress.Step(512, 2000, 101.9), "");
+  EXPECT_EQ(progress.Clear(), "");
+  EXPECT_EQ(progress.Step(1024, 2000, 102), "\rreading the prompt: 51 %");
+  EXPECT_EQ(progress.Step(2000, 2000, 104), "\rreading the prompt: 100 %");
+  EXPECT_EQ(progress.Clear(), "\r" + std::string(25, ' ') + "\r");
+  EXPECT_EQ(progress.Clear(), "");
+  EXPECT_EQ(progress.Step(0, 0, 103), "\rreading the prompt: 0 %");
 }
 
 TEST(ThinkSplitter, WithoutThoughtIsWhatAReaderWants) {

@@ -10,6 +10,7 @@
 #include "loader/json.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/terminal.h"
+#include "tools/run/progress.h"
 #include "tools/run/think.h"
 
 namespace slm {
@@ -186,33 +187,6 @@ class Printer {
   std::string answer_, reasoning_;
 };
 
-// "reading the prompt: 45 %" where that takes long and a person looks.
-class PromptProgress {
- public:
-  explicit PromptProgress(const RunOptions& options)
-      : shown_to_(!options.quiet && IsTerminal(stderr)),
-        start_(MonotonicSeconds()) {}
-
-  void Step(const slm_chat* chat, const slm_event& event) {
-    if (event.token_count > 0) return Clear();
-    if (!shown_to_ || MonotonicSeconds() - start_ < kLongSeconds) return;
-    const size_t all = std::max<size_t>(StatsOf(chat).prompt_tokens, 1);
-    Write(stderr, Format("\rreading the prompt: %zu %%",
-                         100 * event.prompt_done / all));
-    visible_ = true;
-  }
-  void Clear() {
-    if (visible_) Write(stderr, "\r                            \r");
-    visible_ = false;
-  }
-
- private:
-  static constexpr double kLongSeconds = 2;
-  const bool shown_to_;
-  const double start_;
-  bool visible_ = false;
-};
-
 void PrintEnd(const slm_chat* chat, const Printer& printer, slm_finish finish,
               const std::string& model, OutputFormat format) {
   std::string out;
@@ -358,7 +332,8 @@ Result<Answered> Answer(slm_chat* chat, const Sampling& sampling,
   SLM_RETURN_IF_ERROR(StatusOf(api::Prompt(chat, &prompt)));
   const InterruptScope interrupt(chat);
   Printer printer(options, prompt);
-  PromptProgress progress(options);
+  const bool watched = !options.quiet && IsTerminal(stderr);
+  PromptProgress progress(MonotonicSeconds());
   Answered answered;
   api::Failure failure;
   slm_error& error = failure.error;
@@ -368,12 +343,18 @@ Result<Answered> Answer(slm_chat* chat, const Sampling& sampling,
   while (!failure && event.finish == SLM_FINISH_NONE) {
     error.status = slm_chat_step(chat, &event, &error);
     if (failure) break;
-    progress.Step(chat, event);
+    if (watched) {
+      Write(stderr, event.token_count > 0
+                        ? progress.Clear()
+                        : progress.Step(event.prompt_done,
+                                        StatsOf(chat).prompt_tokens,
+                                        MonotonicSeconds()));
+    }
     const std::string_view piece(event.text, event.text_size);
     printer.Push(piece);
     answered.text += piece;
   }
-  progress.Clear();
+  Write(stderr, progress.Clear());
   printer.Finish();
   answered.finish = event.finish;
   answered.cancelled = error.status == SLM_CANCELLED;
