@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 BENCH, MODEL = (os.path.abspath(p) for p in sys.argv[1:3])
 HEAD = {"schema": 1, "verb": "speed", "model": "m", "version": "0",
@@ -94,6 +95,27 @@ class Compare(unittest.TestCase):
                 self.assertEqual(test["percent"], 0)
                 self.assertIn(test["verdict"],
                               ("not significant", "one sample"))
+
+    def test_picture(self):
+        a = self.result("a<b>.json", [100, 101, 99], load_ms=10)
+        b = self.result("b.json", [120, 121, 119], load_ms=15)
+        path = self.folder / "c.svg"
+        done = bench("compare", a, b, "--svg", str(path))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        root = xml.etree.ElementTree.parse(path).getroot()
+        name = "{http://www.w3.org/2000/svg}"
+        # +20 % and +50 %, each with a scale of its own.
+        bars = [float(r.get("width")) for r in root.iter(name + "rect")]
+        self.assertEqual(len(bars), 2)
+        self.assertTrue(all(w > 100 for w in bars), bars)
+        whiskers = [p for p in root.iter(name + "path")]
+        self.assertEqual(len(whiskers), 1)  # load has one sample
+        texts = "".join(t.text for t in root.iter(name + "text"))
+        for word in ("tg64", "load", "change in %", "a<b>.json"):
+            self.assertIn(word, texts)
+        done = bench("compare", a, b, "--svg", str(self.folder / "no/c.svg"))
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertEqual([p.name for p in self.folder.glob("c*")], ["c.svg"])
 
     def test_refusals(self):
         a = self.result("a.json", [1, 2])

@@ -9,7 +9,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
+import xml.etree.ElementTree
 
 BENCH, MODEL = (os.path.abspath(p) for p in sys.argv[1:3])
 
@@ -74,6 +76,20 @@ class Soak(unittest.TestCase):
         rows = list(csv.DictReader(
             soak("--rounds", "4", "-o", "csv").stdout.splitlines()))
         self.assertEqual([r["name"] for r in rows], ["leak", "slower by"])
+
+    def test_picture(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s.svg")
+            done = soak("--rounds", "20", "--svg", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            root = xml.etree.ElementTree.parse(path).getroot()
+            name = "{http://www.w3.org/2000/svg}"
+            lines = [len(p.get("points").split())
+                     for p in root.iter(name + "polyline")]
+            self.assertEqual(lines, [20, 20])
+            texts = [t.text for t in root.iter(name + "text")]
+            for word in ("Memory", "Decode", "minutes"):
+                self.assertIn(word, texts)
 
     def test_one_end_is_wanted(self):
         for args in ((), ("--rounds", "4", "--minutes", "1"),

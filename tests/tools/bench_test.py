@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 BENCH, MODEL, SHARED = (os.path.abspath(p) for p in sys.argv[1:4])
 # The model as tests/make_tiny_model.py has it.
@@ -121,6 +122,20 @@ class SlmBench(unittest.TestCase):
         rows = list(csv.DictReader(done.stdout.splitlines()))
         self.assertEqual([r["test"] for r in rows], ["pp8", "tg4"])
         self.assertGreater(float(rows[0]["tok_per_s"]), 0)
+
+    def test_picture_has_a_bar_for_each_test(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s.svg")
+            out = report("-p", "8,16", "-n", "4", "--svg", path)
+            root = xml.etree.ElementTree.parse(path).getroot()
+            name = "{http://www.w3.org/2000/svg}"
+            widths = [float(r.get("width")) for r in root.iter(name + "rect")]
+            means = [t["mean"] for t in out["tests"]]
+            self.assertEqual(len(widths), 3)
+            # Two bars of one scale; a hundredth of a pixel is written.
+            self.assertAlmostEqual(widths[0] / widths[1], means[0] / means[1],
+                                   delta=0.01)
+            self.assertEqual(len(list(root.iter(name + "path"))), 3)
 
     def test_target_is_honoured_or_refused(self):
         env = dict(os.environ, SLM_TARGET="SSE9")

@@ -18,6 +18,7 @@ slm_test(bench_base_test
           tools/bench_prompts_test.cc
           tools/bench_result_test.cc
           tools/bench_soak_log_test.cc tools/bench_statistics_test.cc
+          tools/bench_svg_test.cc
   LINKS slm_bench_base)
 slm_test(bench_quality_test
   SOURCES tools/bench_quality_test.cc

@@ -7,6 +7,7 @@
 #include "tools/bench/compare_options.h"
 #include "tools/bench/comparison.h"
 #include "tools/bench/json_object.h"
+#include "tools/bench/svg.h"
 #include "tools/bench/table.h"
 
 namespace slm::bench {
@@ -144,6 +145,47 @@ std::string Json(const CompareReport& r) {
   return out + "\n";
 }
 
+Bar BarOf(const ComparedTest& t) {
+  constexpr Tone kTones[] = {Tone::kGood, Tone::kBad, Tone::kQuiet,
+                             Tone::kQuiet};
+  Bar bar;
+  bar.label = t.name;
+  bar.value = std::isfinite(t.percent) ? t.percent : 0;
+  bar.low = t.low;
+  bar.high = t.high;
+  bar.tone = kTones[static_cast<size_t>(t.verdict)];
+  bar.text = Signed(t.percent) + " % " +
+             (t.verdict == Verdict::kNotSignificant  ? "(chance?)"
+              : t.verdict == Verdict::kTooFewSamples ? "(one sample)"
+                                                     : VerdictName(t.verdict));
+  return bar;
+}
+
+std::string Chart(const CompareReport& r) {
+  const ResultFile& base = r.files[0];
+  const ChartHead head = {
+      "slm-bench compare: change against " + base.path,
+      {Format("%s, slm %s, %s, target %s, %lld threads, kv %s",
+              base.model.c_str(), base.version.c_str(), base.cpu.c_str(),
+              base.target.c_str(), static_cast<long long>(base.threads),
+              base.kv.c_str()),
+       "whiskers: 95 % interval by Welch's t; grey: may be chance, or one "
+       "sample"}};
+  std::vector<BarPanel> panels;
+  for (const Pair& pair : r.pairs) {
+    // More is better of one, less of the other: each has its own scale.
+    BarPanel more = {pair.b.path + ": more is better", "change in %", {}};
+    BarPanel less = {pair.b.path + ": less is better", "change in %", {}};
+    for (const ComparedTest& t : pair.comparison.tests) {
+      (t.lower_is_better ? less : more).bars.push_back(BarOf(t));
+    }
+    for (BarPanel* panel : {&more, &less}) {
+      if (!panel->bars.empty()) panels.push_back(std::move(*panel));
+    }
+  }
+  return BarChart(head, panels);
+}
+
 std::string Print(const CompareReport& report, const CompareOptions& options) {
   switch (options.output) {
     case OutputFormat::kJson:
@@ -162,8 +204,12 @@ std::string Print(const CompareReport& report, const CompareOptions& options) {
 
 Result<int> RunCompare(Flags* flags) {
   SLM_ASSIGN_OR_RETURN(const CompareOptions options, ReadCompareOptions(flags));
+  SLM_RETURN_IF_ERROR(CheckPicture(options.svg));
   CompareReport report;
   SLM_RETURN_IF_ERROR(Measure(options, &report));
+  if (options.svg) {
+    SLM_RETURN_IF_ERROR(WritePicture(*options.svg, Chart(report)));
+  }
   const std::string text = Print(report, options);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;

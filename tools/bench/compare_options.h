@@ -9,6 +9,7 @@ namespace slm::bench {
 
 struct CompareOptions : CommonOptions {
   std::vector<std::string> files;  // two at least; the first is the base
+  std::optional<std::string> svg;  // a picture of the result
 };
 
 extern const FlagSet kCompareFlags;

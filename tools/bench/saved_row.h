@@ -39,7 +39,7 @@ SavedRow SaveRow(std::span<const float> row, int32_t token,
 // KL of the two distributions within the rest. `row` is the other model's, [V],
 // with its LogSumExp.
 double KlFromSaved(const SavedRow& saved, std::span<const float> row,
-                    double row_log_sum);
+                   double row_log_sum);
 
 }  // namespace slm::bench
 

@@ -11,6 +11,7 @@
 #include "tools/bench/checks.h"
 #include "tools/bench/soak_log.h"
 #include "tools/bench/soak_options.h"
+#include "tools/bench/svg.h"
 
 namespace slm::bench {
 namespace {
@@ -173,11 +174,48 @@ std::string Json(const SoakReport& r) {
   return out + "\n";
 }
 
+std::string Chart(const SoakReport& r) {
+  const ChartHead head = {
+      "slm-bench soak: " + r.info.model,
+      {Format("slm %s, %s, target %s, %zu threads, kv %s",
+              r.info.version.c_str(), r.info.cpu.c_str(), r.info.target.c_str(),
+              r.info.threads, KvName(r.info.kv)),
+       Format("%zu rounds of %zu answers in %.1f minutes", r.log.rounds(),
+              r.prompts, r.minutes)}};
+  std::vector<double> minutes, rss, rates;
+  for (const SoakSample& sample : r.log.samples()) {
+    minutes.push_back(sample.hours * 60);
+    rss.push_back(sample.rss_mib);
+    rates.push_back(sample.Rate());
+  }
+  LinePanel memory{.title = "Memory", .axis = "resident, MiB", .y = rss};
+  // Less than a hundredth is no news of a process.
+  memory.least_range = rss.empty() ? 0 : rss.back() / 100;
+  if (r.leak) {
+    memory.axis = Format("resident, MiB; line: %+.3f \u00b1 %.3f MiB/h",
+                         r.leak->slope, r.leak->slope_error);
+    memory.fit = *r.leak;
+    memory.fit->slope /= 60;  // the picture has minutes
+  }
+  LinePanel speed{.title = "Decode", .axis = "tokens per second", .y = rates};
+  speed.from_zero = true;
+  if (r.drift) {
+    speed.axis +=
+        Format("; last quarter against first: %+.1f %%", r.drift->Percent());
+  }
+  const LinePanel panels[] = {memory, speed};
+  return LineChart(head, "minutes", minutes, panels);
+}
+
 }  // namespace
 
 Result<int> RunSoak(Flags* flags) {
   SLM_ASSIGN_OR_RETURN(const SoakOptions options, ReadSoakOptions(flags));
+  SLM_RETURN_IF_ERROR(CheckPicture(options.svg));
   SLM_ASSIGN_OR_RETURN(const SoakReport report, Measure(options));
+  if (options.svg) {
+    SLM_RETURN_IF_ERROR(WritePicture(*options.svg, Chart(report)));
+  }
   const std::string text = options.output == OutputFormat::kJson ? Json(report)
                            : options.output == OutputFormat::kCsv
                                ? CheckTable(report.checks, options.output)

@@ -16,6 +16,7 @@ constexpr Flag kFlags[] = {
     {"n,max-tokens", "N", "tokens of an answer at most (64)"},
     {"max-leak", "MIB", "exit 10 where memory grows faster, MiB/h"},
     {"max-drift", "PERCENT", "exit 10 where it gets slower by more"},
+    {"svg", "FILE", "write a picture of the result, too"},
 };
 
 constexpr const char* kAfterHelp = R"(
@@ -24,7 +25,7 @@ and looks at the memory (RSS) after each round. One round before is not
 counted. The leak is the slope of least squares over time with its standard
 error, the drift that of decode between the first and the last quarter.
   slm-bench soak MODEL --minutes 10
-  slm-bench soak MODEL --rounds 200 -f prompts.jsonl -o json > soak.json
+  slm-bench soak MODEL --rounds 200 -f prompts.jsonl --svg soak.svg
   slm-bench soak MODEL --minutes 60 --max-leak 1 --max-drift 10
 Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model or FILE invalid, 5 memory,
 6 CPU or SLM_TARGET unsupported, 7 a prompt exceeds the context, 10 a limit.
@@ -50,6 +51,7 @@ Result<SoakOptions> ReadSoakOptions(Flags* flags) {
   flags->Get("max-tokens", 2, kMostAnswerTokens, &o.answer.max_tokens);
   flags->Get("max-leak", 0.0, 1e12, &o.max_leak);
   flags->Get("max-drift", 0.0, 100.0, &o.max_drift);
+  flags->Get("svg", &o.svg);
   SLM_RETURN_IF_ERROR(flags->Done());
   if (o.minutes.has_value() == (o.rounds > 0)) {
     return Usage("soak wants one of --minutes and --rounds");

@@ -15,6 +15,7 @@ struct SoakOptions : CommonOptions {
   size_t rounds = 0;
   std::optional<double> max_leak;   // MiB an hour
   std::optional<double> max_drift;  // percent that it may get slower
+  std::optional<std::string> svg;   // a picture of the result
 };
 
 extern const FlagSet kSoakFlags;

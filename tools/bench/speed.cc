@@ -9,6 +9,7 @@
 #include "runtime/core/cpu.h"
 #include "runtime/core/memory.h"
 #include "tools/bench/open.h"
+#include "tools/bench/svg.h"
 
 namespace slm::bench {
 namespace {
@@ -90,8 +91,12 @@ Result<Report> MeasureSpeed(const SpeedOptions& options, bool limits) {
 
 Result<int> RunSpeed(Flags* flags) {
   SLM_ASSIGN_OR_RETURN(const SpeedOptions options, ReadSpeedOptions(flags));
+  SLM_RETURN_IF_ERROR(CheckPicture(options.svg));
   SLM_ASSIGN_OR_RETURN(const Report report,
                        MeasureSpeed(options, /*limits=*/true));
+  if (options.svg) {
+    SLM_RETURN_IF_ERROR(WritePicture(*options.svg, Chart(report)));
+  }
   const std::string text = Print(report, options.output);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;

@@ -16,6 +16,7 @@ constexpr Flag kFlags[] = {
     {"b,batch", "N,N...", "sequences that run together (1)"},
     {"r,repeat", "N", "timed repetitions, after one warm-up (5)"},
     {"profile", "", "time per op, in a repetition of its own"},
+    {"svg", "FILE", "write a picture of the result, too"},
 };
 
 constexpr const char* kAfterHelp = R"(
@@ -49,6 +50,7 @@ Result<SpeedOptions> ReadSpeedOptions(Flags* flags) {
   flags->Get("batch", 1, kMostSequences, &o.batches);
   flags->Get("repeat", 1, kMostRepetitions, &o.repetitions);
   o.profile = flags->Has("profile");
+  flags->Get("svg", &o.svg);
   SLM_RETURN_IF_ERROR(flags->Done());
   if (TestsOf(o).empty()) {
     return Usage("no test is left: -p and -n are both 0");

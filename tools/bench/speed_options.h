@@ -19,6 +19,7 @@ struct SpeedOptions : CommonOptions {
   std::vector<size_t> batches = {1};
   size_t repetitions = 5;
   bool profile = false;
+  std::optional<std::string> svg;  // a picture of the result
 };
 
 extern const FlagSet kSpeedFlags;

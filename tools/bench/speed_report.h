@@ -60,6 +60,8 @@ std::vector<ProfileLine> LinesOf(const ProfiledRun& run, double least_percent);
 // The whole report in the format; ends in a newline.
 std::string Print(const Report& report, OutputFormat format);
 std::string PrintJson(const Report& report);
+// As SVG: prefill and decode, a bar for each test.
+std::string Chart(const Report& report);
 
 }  // namespace slm::bench
 
