@@ -14,7 +14,10 @@ note() { echo "setup: $*" >&2; }
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"
   elif command -v sudo >/dev/null 2>&1; then sudo "$@"
-  else note "need root for: $*"; exit 1
+  else
+    note "no sudo here, and this needs root: $*"
+    note "run tools/dev/setup.sh as root, then this line again"
+    exit 1
   fi
 }
 
