@@ -13,11 +13,11 @@ import unittest
 BUILD, SOURCE, CMAKE, C_COMPILER = sys.argv[1:5]
 del sys.argv[1:5]
 MODEL = os.path.join(SOURCE, "tests", "data", "tiny-model")
-FILES = ("bin/slm-run", "bin/slm-convert", "bin/slm-bench",
+FILES = ("bin/slm-run", "bin/slm-convert", "bin/slm-bench", "bin/slm-inspect",
          "include/slm/slm.h", "include/slm/slm.hpp",
          "share/doc/slm/LICENSE", "share/doc/slm/README.md",
          "share/man/man1/slm-run.1", "share/man/man1/slm-convert.1",
-         "share/man/man1/slm-bench.1")
+         "share/man/man1/slm-bench.1", "share/man/man1/slm-inspect.1")
 
 
 def run(*command, **options):

@@ -70,11 +70,10 @@ endif()
 add_custom_target(slm_man ALL DEPENDS ${slm_pages})
 
 install(TARGETS slm-run slm-convert slm-bench RUNTIME)
-foreach(page IN LISTS slm_pages)
-  if(NOT page MATCHES "slm-inspect")  # stays with those who build
-    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-  endif()
-endforeach()
+if(TARGET slm-inspect)
+  install(TARGETS slm-inspect RUNTIME)
+endif()
+install(FILES ${slm_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${slm_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${CMAKE_BINARY_DIR}/slm.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
