@@ -42,7 +42,7 @@ EXTRA = [
     (r"(quant|ops/kernels)/.*(\.cc|-inl\.h)", r"hwy/.*|.*\.cc"),
     (r"loader/onnx_.*", r"onnx/onnx\.pb\.h|google/protobuf/.*"),
     (r"loader/json\.cc", r"rapidjson/.*"),
-    (r"tools/run/(answer|transcript|verbs)\.cc", r"loader/json\.h"),
+    (r"tools/run/(answer|settings|transcript|verbs)\.cc", r"loader/json\.h"),
     (r"tools/run/(main|verbs)\.cc", r"loader/models\.h"),
     (r"loader/regex_split\.cc", r"pcre2\.h"),
 ]
