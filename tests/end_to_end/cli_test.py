@@ -148,7 +148,11 @@ class SlmRun(unittest.TestCase):
         self.assertRegex(done.stderr, r"prompt 10 tok.*gen 32 tok")
 
     def test_verbose_leaves_stdout_clean(self):
-        self.expect(run(MODEL, "hi", "-v"), SENTENCE + "\n")
+        done = run(MODEL, "hi", "-v", "--top-k", "7", "--greedy")
+        self.expect(done, SENTENCE + "\n")
+        self.assertRegex(done.stderr, r"top-k +7 +command line")
+        self.assertIn("greedy: the most probable token\ntemp 1  top-k 7",
+                      done.stderr)
 
     def test_verbose_shows_the_memory_plan_of_slm_inspect(self):
         plan = call(INSPECT, "memory", MODEL).stdout

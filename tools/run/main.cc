@@ -132,14 +132,15 @@ Status ShowMemory(const slm_model* model) {
 
 // What is set and by whom, and the sampling that follows from it and from the
 // model's files.
-void PrintConfig(const slm_model* model, const RunOptions& options) {
+void PrintConfig(const slm_model* model, const RunOptions& options,
+                 std::FILE* out) {
   for (const Setting& s : options.settings) {
     if (s.flag == "print-config") continue;
-    std::printf("%-18s %-16s %s\n", s.flag.c_str(),
-                s.value.empty() ? "on" : Printable(s.value).c_str(),
-                s.source.c_str());
+    std::fprintf(out, "%-18s %-16s %s\n", s.flag.c_str(),
+                 s.value.empty() ? "on" : Printable(s.value).c_str(),
+                 s.source.c_str());
   }
-  std::printf("%s", Describe(Sampling(model, options).get()).c_str());
+  std::fprintf(out, "%s", Describe(Sampling(model, options).get()).c_str());
 }
 
 // The exit code of a single answer.
@@ -162,8 +163,8 @@ Result<int> OneShot(slm_chat* chat, const Sampling& sampling,
     std::fprintf(stderr, "%s\n", StatsLine(chat).c_str());
   }
   if (answered.cancelled) return kExitCancelled;
-  const bool cut = answered.finish == SLM_FINISH_LENGTH ||
-                   StatsOf(chat).json_cut != 0;
+  const bool cut =
+      answered.finish == SLM_FINISH_LENGTH || StatsOf(chat).json_cut != 0;
   return options.strict && cut ? kExitCutShort : 0;
 }
 
@@ -175,7 +176,7 @@ Result<int> Run(const RunOptions& options) {
   if (options.print_config) {
     SLM_ASSIGN_OR_RETURN(const api::ModelPtr model, OpenModel(options));
     SLM_RETURN_IF_ERROR(CheckThinkBudget(model.get(), options));
-    PrintConfig(model.get(), options);
+    PrintConfig(model.get(), options, stdout);
     return 0;
   }
   const StdinUse use = DecideStdin(options, IsTerminal(stdin));
@@ -192,9 +193,11 @@ Result<int> Run(const RunOptions& options) {
   }
   SLM_ASSIGN_OR_RETURN(const api::ModelPtr model, OpenModel(options));
   SLM_RETURN_IF_ERROR(CheckThinkBudget(model.get(), options));
-  if (options.verbose) SLM_RETURN_IF_ERROR(ShowMemory(model.get()));
-  SLM_ASSIGN_OR_RETURN(const api::ChatPtr chat,
-                       NewChat(model.get(), options));
+  if (options.verbose) {
+    SLM_RETURN_IF_ERROR(ShowMemory(model.get()));
+    PrintConfig(model.get(), options, stderr);
+  }
+  SLM_ASSIGN_OR_RETURN(const api::ChatPtr chat, NewChat(model.get(), options));
   SLM_ASSIGN_OR_RETURN(Transcript turns, FirstTurns(options));
   SLM_RETURN_IF_ERROR(SetTurns(chat.get(), turns));
   if (use == StdinUse::kChat) {
@@ -219,9 +222,8 @@ int Main(int argc, char** argv) {
       std::printf("slm-run %s\n", slm_version());
       return 0;
     }
-    const Result<int> code = options->action == RunAction::kRun
-                                 ? Run(*options)
-                                 : RunVerb(*options);
+    const Result<int> code =
+        options->action == RunAction::kRun ? Run(*options) : RunVerb(*options);
     if (code.ok()) return *code;
     status = code.status();
   }
