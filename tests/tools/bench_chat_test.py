@@ -110,6 +110,7 @@ class Chat(unittest.TestCase):
         done = chat(TINY, "-n", "64", "-r", "1")
         self.assertEqual(done.returncode, 0)
         self.assertIn('note: without "article"', done.stderr)
+        self.assertEqual(chat(TINY, "-n", "64", "-r", "1", "-q").stderr, "")
         done = chat(TINY, "-n", "250")
         self.assertEqual(done.returncode, 7, done.stderr)
         path = self.prompts('{"prompt": "a"}', json.dumps(

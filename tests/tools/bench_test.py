@@ -46,11 +46,6 @@ class SlmBench(unittest.TestCase):
         self.assertGreaterEqual(out["ttft_ms"], out["load_ms"])
         self.assertIsNone(out["ttft_128_ms"])  # without its test
 
-    def test_first_token_of_128_is_that_of_its_prefill(self):
-        out = report("-p", "128", "-n", "0")
-        self.assertAlmostEqual(out["ttft_128_ms"] / 1e3,
-                               128 / out["tests"][0]["tok_per_s"], delta=1e-4)
-
     def test_peers_itself(self):
         peers = pathlib.Path(SHARED) / "bench" / "peers.py"
         if not peers.exists():
@@ -126,7 +121,7 @@ class SlmBench(unittest.TestCase):
     def test_picture_has_a_bar_for_each_test(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "s.svg")
-            out = report("-p", "8,16", "-n", "4", "--svg", path)
+            out = report("-p", "8,128", "-n", "4", "--svg", path)
             root = xml.etree.ElementTree.parse(path).getroot()
             name = "{http://www.w3.org/2000/svg}"
             widths = [float(r.get("width")) for r in root.iter(name + "rect")]
@@ -136,6 +131,8 @@ class SlmBench(unittest.TestCase):
             self.assertAlmostEqual(widths[0] / widths[1], means[0] / means[1],
                                    delta=0.01)
             self.assertEqual(len(list(root.iter(name + "path"))), 3)
+        self.assertAlmostEqual(out["ttft_128_ms"] / 1e3,
+                               128 / out["tests"][1]["tok_per_s"], delta=1e-4)
 
     def test_target_is_honoured_or_refused(self):
         env = dict(os.environ, SLM_TARGET="SSE9")
@@ -147,13 +144,11 @@ class SlmBench(unittest.TestCase):
         self.assertEqual(slow["target"], last)
 
     def test_first_word_may_be_a_verb(self):
-        few = ("-p", "8", "-n", "0", "-r", "1", "-o", "csv")
-        for args in (("speed", MODEL, *few), ("-q", "-m", MODEL, *few),
-                     ("tiny-model", "--models-dir", os.path.dirname(MODEL),
-                      *few)):
-            done = bench(*args)
-            self.assertEqual(done.returncode, 0, (args, done.stderr))
-            self.assertIn("pp8", done.stdout)
+        done = bench("speed", "tiny-model", "--models-dir",
+                     os.path.dirname(MODEL), "-q", "-p", "8", "-n", "0", "-r",
+                     "1", "-o", "csv")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("pp8", done.stdout)
         with tempfile.TemporaryDirectory() as folder:
             # No model, but it says which folder it took for one.
             os.mkdir(os.path.join(folder, "speed"))

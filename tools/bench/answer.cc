@@ -101,7 +101,8 @@ Result<TimedAnswer> Answer(const Opened& opened, const Prompt& prompt,
 
 Result<std::vector<Prompt>> PromptsFor(const Opened& opened,
                                        const std::optional<std::string>& file,
-                                       const AnswerOptions& options) {
+                                       const AnswerOptions& options,
+                                       bool quiet) {
   if (file) {
     SLM_ASSIGN_OR_RETURN(std::vector<Prompt> prompts, LoadPrompts(*file));
     // All of them before minutes of the first.
@@ -118,6 +119,7 @@ Result<std::vector<Prompt>> PromptsFor(const Opened& opened,
     if (status.ok()) {
       fitting.push_back(std::move(prompt));
     } else if (status.kind() == ErrorKind::kOverflow) {
+      if (quiet) continue;
       std::fprintf(stderr, "slm-bench: note: without \"%s\": %s\n",
                    prompt.name.c_str(), status.message().c_str());
     } else {

@@ -30,10 +30,11 @@ Result<TimedAnswer> Answer(const Opened& opened, const Prompt& prompt,
                            const AnswerOptions& options);
 
 // The file's prompts, or the built-in ones that fit with their answers; others
-// of those are told on standard error.
+// of those are told on standard error, unless quiet.
 Result<std::vector<Prompt>> PromptsFor(const Opened& opened,
                                        const std::optional<std::string>& file,
-                                       const AnswerOptions& options);
+                                       const AnswerOptions& options,
+                                       bool quiet);
 
 }  // namespace slm::bench
 

@@ -30,7 +30,7 @@ Result<ChatReport> Measure(const ChatOptions& options) {
   report.answer = options.answer;
   report.load_ms = opened.load_seconds * 1e3;
   SLM_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts,
-                       PromptsFor(opened, options.file, options.answer));
+                       PromptsFor(opened, options.file, options.answer, options.quiet));
   // Warm-up: weights are touched for the first time.
   SLM_RETURN_IF_ERROR(Answer(opened, prompts[0], options.answer).status());
   const bool progress = ShowsProgress(options);

@@ -95,7 +95,7 @@ Status Judge(const SoakOptions& options, SoakReport* r) {
 Result<SoakReport> Measure(const SoakOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
   SLM_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts,
-                       PromptsFor(opened, options.file, options.answer));
+                       PromptsFor(opened, options.file, options.answer, options.quiet));
   SoakReport report;
   report.info = InfoOf(options, opened);
   report.prompts = prompts.size();
