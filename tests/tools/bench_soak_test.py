@@ -7,9 +7,13 @@ usage: bench_soak_test.py SLM_BENCH tests/data/tiny-model
 import csv
 import json
 import os
+import pathlib
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -90,6 +94,27 @@ class Soak(unittest.TestCase):
             texts = [t.text for t in root.iter(name + "text")]
             for word in ("Memory", "Decode", "minutes"):
                 self.assertIn(word, texts)
+
+    def test_ctrl_c_ends_it_with_a_report(self):
+        with subprocess.Popen(
+                [BENCH, "soak", MODEL, "-n", "4", "--minutes", "60", "-o",
+                 "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                encoding="utf-8") as process:
+            status = pathlib.Path(f"/proc/{process.pid}/status")
+            for _ in range(600):  # until it holds signals: a minute at most
+                mask = re.search(r"SigBlk:\s*(\w+)", status.read_text())[1]
+                if int(mask, 16) >> (signal.SIGINT - 1) & 1:
+                    break
+                time.sleep(0.1)
+            # There may be no round yet; then there is nothing to report.
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, errors)
+        if out:
+            self.assertEqual(json.loads(out)["verb"], "soak")
+        else:
+            self.assertIn("interrupted", errors)
 
     def test_one_end_is_wanted(self):
         for args in ((), ("--rounds", "4", "--minutes", "1"),

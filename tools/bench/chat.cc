@@ -29,8 +29,9 @@ Result<ChatReport> Measure(const ChatOptions& options) {
   report.template_file.erase(0, report.template_file.rfind('/') + 1);
   report.answer = options.answer;
   report.load_ms = opened.load_seconds * 1e3;
-  SLM_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts,
-                       PromptsFor(opened, options.file, options.answer, options.quiet));
+  SLM_ASSIGN_OR_RETURN(
+      const std::vector<Prompt> prompts,
+      PromptsFor(opened, options.file, options.answer, options.quiet));
   // Warm-up: weights are touched for the first time.
   SLM_RETURN_IF_ERROR(Answer(opened, prompts[0], options.answer).status());
   const bool progress = ShowsProgress(options);

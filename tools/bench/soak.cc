@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "runtime/core/clock.h"
+#include "runtime/core/file_output.h"
 #include "runtime/core/memory.h"
 #include "tools/bench/answer.h"
 #include "tools/bench/checks.h"
@@ -31,12 +32,13 @@ struct SoakReport {
   std::vector<Check> checks;
 };
 
-// All prompts once.
+// All prompts once. A signal ends it with a failure.
 Result<SoakSample> Round(const Opened& opened,
                          const std::vector<Prompt>& prompts,
                          const AnswerOptions& options) {
   SoakSample sample;
   for (const Prompt& prompt : prompts) {
+    if (HeldSignal() != 0) return Error(ErrorKind::kRuntime, "interrupted");
     SLM_ASSIGN_OR_RETURN(const TimedAnswer answer,
                          Answer(opened, prompt, options));
     for (const double ms : answer.gaps_ms) sample.seconds += ms / 1e3;
@@ -46,6 +48,7 @@ Result<SoakSample> Round(const Opened& opened,
   return sample;
 }
 
+// Until the end that the options want, or a signal: then with what there is.
 Status RunRounds(const SoakOptions& options, const Opened& opened,
                  const std::vector<Prompt>& prompts, SoakReport* report) {
   // Weights and scratch come into memory with the first answers.
@@ -57,8 +60,9 @@ Status RunRounds(const SoakOptions& options, const Opened& opened,
                            : report->log.rounds() < options.rounds;
   };
   while (more()) {
-    SLM_ASSIGN_OR_RETURN(SoakSample sample,
-                         Round(opened, prompts, options.answer));
+    Result<SoakSample> round = Round(opened, prompts, options.answer);
+    if (HeldSignal() != 0) break;
+    SLM_ASSIGN_OR_RETURN(SoakSample sample, std::move(round));
     now = MonotonicSeconds();
     sample.hours = (now - begin) / 3600;
     report->log.Add(sample);
@@ -94,8 +98,9 @@ Status Judge(const SoakOptions& options, SoakReport* r) {
 
 Result<SoakReport> Measure(const SoakOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
-  SLM_ASSIGN_OR_RETURN(const std::vector<Prompt> prompts,
-                       PromptsFor(opened, options.file, options.answer, options.quiet));
+  SLM_ASSIGN_OR_RETURN(
+      const std::vector<Prompt> prompts,
+      PromptsFor(opened, options.file, options.answer, options.quiet));
   SoakReport report;
   report.info = InfoOf(options, opened);
   report.prompts = prompts.size();
@@ -212,7 +217,15 @@ std::string Chart(const SoakReport& r) {
 Result<int> RunSoak(Flags* flags) {
   SLM_ASSIGN_OR_RETURN(const SoakOptions options, ReadSoakOptions(flags));
   SLM_RETURN_IF_ERROR(CheckPicture(options.svg));
-  SLM_ASSIGN_OR_RETURN(const SoakReport report, Measure(options));
+  HoldSignals();
+  const Result<SoakReport> measured = Measure(options);
+  const int signal = HeldSignal();
+  if (!measured.ok() && signal != 0) {
+    std::fprintf(stderr, "slm-bench: error: %s\n",
+                 measured.status().message().c_str());
+    return 128 + signal;
+  }
+  SLM_ASSIGN_OR_RETURN(const SoakReport report, measured);
   if (options.svg) {
     SLM_RETURN_IF_ERROR(WritePicture(*options.svg, Chart(report)));
   }
@@ -221,7 +234,7 @@ Result<int> RunSoak(Flags* flags) {
                                ? CheckTable(report.checks, options.output)
                                : People(report, options.output);
   std::fwrite(text.data(), 1, text.size(), stdout);
-  return ExitCodeOf(report.checks);
+  return signal != 0 ? 128 + signal : ExitCodeOf(report.checks);
 }
 
 }  // namespace slm::bench

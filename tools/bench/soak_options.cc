@@ -23,12 +23,13 @@ constexpr const char* kAfterHelp = R"(
 Answers the prompts again and again in one session, each with an empty cache,
 and looks at the memory (RSS) after each round. One round before is not
 counted. The leak is the slope of least squares over time with its standard
-error, the drift that of decode between the first and the last quarter.
+error, the drift that of decode between the first and the last quarter. Ctrl-C
+ends it with a report of what there is.
   slm-bench soak MODEL --minutes 10
   slm-bench soak MODEL --rounds 200 -f prompts.jsonl --svg soak.svg
   slm-bench soak MODEL --minutes 60 --max-leak 1 --max-drift 10
 Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model or FILE invalid, 5 memory,
-6 CPU or SLM_TARGET unsupported, 7 a prompt exceeds the context, 10 a limit.
+6 CPU or SLM_TARGET, 7 a prompt exceeds the context, 10 a limit, 130 Ctrl-C.
 )";
 
 }  // namespace
