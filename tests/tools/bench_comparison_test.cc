@@ -67,6 +67,7 @@ TEST(Comparison, OneSampleHasADifferenceAndNoInterval) {
 TEST(Comparison, WarnsOfWhatDiffers) {
   const ResultFile a = FileOf({{"a", "tok/s", {1}}, {"b", "tok/s", {1}}});
   ResultFile b = FileOf({{"a", "tok/s", {1}}, {"c", "tok/s", {1}}});
+  b.tests.push_back({"b", "tok/s", {}});
   b.path = "s.json";
   b.model = "n";
   b.cpu = "x";
@@ -81,7 +82,7 @@ TEST(Comparison, WarnsOfWhatDiffers) {
             "model differs: m, n\nCPU differs: , x\ntarget differs: , AVX2\n"
             "number of threads differs: 2, 4\n"
             "type of the KV cache differs: , int8\n"
-            "s.json has no b\nr.json has no c\n");
+            "s.json has no samples of b\nr.json has no c\n");
 }
 
 TEST(Comparison, NothingInCommonIsRefused) {

@@ -21,23 +21,33 @@ double CpuPercent(const ChatReport& report) {
                   : 0;
 }
 
+// The file whose template makes the prompts, "" where none does.
+std::string TemplateFile(const Model& model) {
+  if (model.chat_template() == nullptr) {
+    return model.folder().inference_model.prompt_template
+               ? "inference_model.json"
+               : "";
+  }
+  std::string file = model.folder().chat_template.file;
+  return file.erase(0, file.rfind('/') + 1);
+}
+
 Result<ChatReport> Measure(const ChatOptions& options) {
   SLM_ASSIGN_OR_RETURN(const Opened opened, Open(options));
   ChatReport report;
   report.info = InfoOf(options, opened);
-  report.template_file = opened.model->folder().chat_template.file;
-  report.template_file.erase(0, report.template_file.rfind('/') + 1);
+  report.template_file = TemplateFile(*opened.model);
   report.answer = options.answer;
   report.load_ms = opened.load_seconds * 1e3;
   SLM_ASSIGN_OR_RETURN(
       const std::vector<Prompt> prompts,
       PromptsFor(opened, options.file, options.answer, options.quiet));
-  // Warm-up: weights are touched for the first time.
-  SLM_RETURN_IF_ERROR(Answer(opened, prompts[0], options.answer).status());
   const bool progress = ShowsProgress(options);
   for (const Prompt& prompt : prompts) {
     if (progress) std::fprintf(stderr, "slm-bench: %s\n", prompt.name.c_str());
     PromptResult result{prompt.name, {}};
+    // Warm-up: weights and scratch are touched for the first time.
+    SLM_RETURN_IF_ERROR(Answer(opened, prompt, options.answer).status());
     for (size_t i = 0; i < options.repetitions; ++i) {
       SLM_ASSIGN_OR_RETURN(TimedAnswer answer,
                            Answer(opened, prompt, options.answer));

@@ -9,7 +9,7 @@ namespace {
 constexpr Flag kFlags[] = {
     {"f,file", "FILE", "prompts, instead of four built-in ones"},
     {"n,max-tokens", "N", "tokens of an answer at most (64)"},
-    {"r,repeat", "N", "times that each prompt is answered (5)"},
+    {"r,repeat", "N", "answers to each prompt, after one warm-up (5)"},
     {"temp", "X", "sample at temperature X (0: do not)"},
     {"top-k", "N", "of the N most probable tokens (0: all)"},
     {"top-p", "X", "of the most probable, X in sum"},

@@ -51,9 +51,11 @@ void Warn(const char* what, const std::string& a, const std::string& b,
 void WarnOfMissing(const ResultFile& has, const ResultFile& lacks,
                    Comparison* c) {
   for (const ResultTest& test : has.tests) {
-    if (lacks.Find(test.name) != nullptr) continue;
-    c->warnings.push_back(Format("%s has no %s", Printable(lacks.path).c_str(),
-                                 Printable(test.name).c_str()));
+    const ResultTest* other = lacks.Find(test.name);
+    if (other != nullptr && !other->samples.empty()) continue;
+    c->warnings.push_back(Format(
+        "%s has no %s%s", Printable(lacks.path).c_str(),
+        other != nullptr ? "samples of " : "", Printable(test.name).c_str()));
   }
 }
 

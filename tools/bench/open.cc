@@ -49,11 +49,15 @@ RunInfo InfoOf(const CommonOptions& options, const Opened& opened) {
           .kv = options.kv};
 }
 
+std::string MachineLine(const RunInfo& info, const char* between) {
+  return Format("slm %s%s%s%starget %s%s%zu %s%skv %s", info.version.c_str(),
+                between, info.cpu.c_str(), between, info.target.c_str(),
+                between, info.threads, info.threads == 1 ? "thread" : "threads",
+                between, KvName(info.kv));
+}
+
 std::string InfoLine(const RunInfo& info) {
-  return Format("%s  slm %s  %s  target %s  %zu threads  kv %s",
-                Printable(info.model, 400).c_str(), info.version.c_str(),
-                info.cpu.c_str(), info.target.c_str(), info.threads,
-                KvName(info.kv));
+  return Printable(info.model, 400) + "  " + MachineLine(info, "  ");
 }
 
 void AddInfo(const RunInfo& info, JsonObject* object) {

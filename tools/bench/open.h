@@ -36,7 +36,9 @@ struct RunInfo {
   DType kv = DType::kF16;
 };
 RunInfo InfoOf(const CommonOptions& options, const Opened& opened);
-// Without the end of the line.
+// All but the model, with `between` between the words.
+std::string MachineLine(const RunInfo& info, const char* between);
+// Model and machine, without the end of the line.
 std::string InfoLine(const RunInfo& info);
 void AddInfo(const RunInfo& info, JsonObject* object);
 

@@ -180,13 +180,10 @@ std::string Json(const SoakReport& r) {
 }
 
 std::string Chart(const SoakReport& r) {
-  const ChartHead head = {
-      "slm-bench soak: " + r.info.model,
-      {Format("slm %s, %s, target %s, %zu threads, kv %s",
-              r.info.version.c_str(), r.info.cpu.c_str(), r.info.target.c_str(),
-              r.info.threads, KvName(r.info.kv)),
-       Format("%zu rounds of %zu answers in %.1f minutes", r.log.rounds(),
-              r.prompts, r.minutes)}};
+  const ChartHead head = {"slm-bench soak: " + r.info.model,
+                          {MachineLine(r.info, ", "),
+                           Format("%zu rounds of %zu answers in %.1f minutes",
+                                  r.log.rounds(), r.prompts, r.minutes)}};
   std::vector<double> minutes, rss, rates;
   for (const SoakSample& sample : r.log.samples()) {
     minutes.push_back(sample.hours * 60);

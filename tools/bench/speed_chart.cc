@@ -27,9 +27,7 @@ std::string Chart(const Report& r) {
   const size_t n = r.tests.empty() ? 0 : r.tests[0].repetitions.size();
   const ChartHead head = {
       "slm-bench speed: " + r.info.model,
-      {Format("slm %s, %s, target %s, %zu threads, kv %s",
-              r.info.version.c_str(), r.info.cpu.c_str(), r.info.target.c_str(),
-              r.info.threads, KvName(r.info.kv)),
+      {MachineLine(r.info, ", "),
        Format("load %.0f ms, peak memory %.0f MiB. Bars: mean of %zu "
               "repetitions; whiskers: one standard deviation",
               r.load_ms, MiB(r.peak_rss), n)}};
