@@ -38,11 +38,8 @@ Status Measure(const CompareOptions& options, CompareReport* report) {
 }
 
 std::string FileLine(const char* name, const ResultFile& f) {
-  return Format("%s  %s  %s  slm %s  %s  target %s  %lld threads  kv %s", name,
-                Printable(f.path, 400).c_str(), Printable(f.model, 400).c_str(),
-                Printable(f.version).c_str(), Printable(f.cpu).c_str(),
-                Printable(f.target).c_str(), static_cast<long long>(f.threads),
-                Printable(f.kv).c_str());
+  return Format("%s  %s  %s  %s", name, Printable(f.path, 400).c_str(),
+                Printable(f.model, 400).c_str(), MachineLine(f, "  ").c_str());
 }
 
 std::string Signed(double value) {
@@ -165,10 +162,7 @@ std::string Chart(const CompareReport& r) {
   const ResultFile& base = r.files[0];
   const ChartHead head = {
       "slm-bench compare: change against " + base.path,
-      {Format("%s, slm %s, %s, target %s, %lld threads, kv %s",
-              base.model.c_str(), base.version.c_str(), base.cpu.c_str(),
-              base.target.c_str(), static_cast<long long>(base.threads),
-              base.kv.c_str()),
+      {base.model + ", " + MachineLine(base, ", "),
        "whiskers: 95 % interval by Welch's t; grey: may be chance, or one "
        "sample"}};
   std::vector<BarPanel> panels;

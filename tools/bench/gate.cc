@@ -95,11 +95,9 @@ Result<Measured> ReadMeasured(const GateOptions& o) {
                    Printable(file.verb).c_str());
   }
   Measured m;
-  m.head = Format(
-      "%s  slm %s  %s  target %s  %lld threads  from %s",
-      Printable(file.model, 400).c_str(), Printable(file.version).c_str(),
-      Printable(file.cpu).c_str(), Printable(file.target).c_str(),
-      static_cast<long long>(file.threads), Printable(file.path, 400).c_str());
+  m.head = Format("%s  %s  from %s", Printable(file.model, 400).c_str(),
+                  MachineLine(file, "  ").c_str(),
+                  Printable(file.path, 400).c_str());
   const bool pp = o.min_pp.has_value(), tg = o.min_tg.has_value();
   SLM_RETURN_IF_ERROR(
       TakeTest(file, {.decode = false, .tokens = o.prompt}, pp, &m.pp));

@@ -107,6 +107,14 @@ const ResultTest* ResultFile::Find(std::string_view name) const {
   return found == tests.end() ? nullptr : &*found;
 }
 
+std::string MachineLine(const ResultFile& f, const char* between) {
+  return Format(
+      "slm %s%s%s%starget %s%s%lld %s%skv %s", Printable(f.version).c_str(),
+      between, Printable(f.cpu).c_str(), between, Printable(f.target).c_str(),
+      between, static_cast<long long>(f.threads),
+      f.threads == 1 ? "thread" : "threads", between, Printable(f.kv).c_str());
+}
+
 Result<ResultFile> ParseResult(std::string text, const std::string& path) {
   const std::string where = Printable(path, 400);
   const Result<JsonDocument> document = JsonDocument::Parse(std::move(text));

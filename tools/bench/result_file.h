@@ -30,6 +30,9 @@ struct ResultFile {
   const ResultTest* Find(std::string_view name) const;
 };
 
+// Where it was measured, with `between` between the words.
+std::string MachineLine(const ResultFile& file, const char* between);
+
 // Of speed, chat and soak; kInvalid for anything else, and for a schema that
 // is not ours.
 Result<ResultFile> ParseResult(std::string text, const std::string& path);

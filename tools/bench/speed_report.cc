@@ -123,6 +123,10 @@ std::string People(const Report& r, bool markdown) {
     out += Format("first token after a prompt of %zu tokens, warm: %.1f ms%s",
                   kTtftTokens, r.TtftMs(), end);
   }
+  out += std::string(
+             "timed: model and greedy choice of a token, not "
+             "tokenising; random tokens") +
+         end;
   out += Format("machine limits: read %.1f GB/s, int8 %.0f GOPS\n\n",
                 r.limits.read_bytes / 1e9, r.limits.int8_ops / 1e9);
   out += TestTable(r, markdown);
