@@ -163,7 +163,7 @@ std::string Json(const SoakReport& r) {
     rss.push_back(sample.rss_mib);
     rates.push_back(sample.Rate());
   }
-  o.Numbers("sample_minutes", minutes, 5);
+  o.Numbers("sample_minutes", minutes, 8);
   o.Numbers("sample_rss_mib", rss, 3);
   o.Key("checks");
   AppendChecks(r.checks, &out);
