@@ -5,17 +5,33 @@ usage: corpus.py train COUNT > corpus.jsonl     conversations to learn from
        corpus.py heldout     > heldout.jsonl    questions that those never have
 
 The same seed gives the same bytes. A sum, a number to convert, a list or a
-phrasing whose hash falls into one of ten parts is never trained on; `heldout`
-asks these only. Needs Python's standard library alone.
+word whose hash falls into one of ten parts is never trained on; `heldout` asks
+these only. Of the guide it asks what guide.py holds back ("guide") and what
+blind.json has ("blind"): questions by someone who was told the topics and saw
+neither guide.py nor an answer. Needs Python's standard library alone.
 """
 import hashlib
 import json
+import os
 import random
 import sys
 
-from guide import FACTS
+from guide import FACTS, FRAMES, fill
 
 SEED = 20261121
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(HERE, "blind.json"), encoding="utf-8") as f:
+    BLIND = json.load(f)
+
+
+def bare(question):
+    """Case and marks aside: what counts as the same question."""
+    return "".join(c for c in question.lower() if c.isalnum() or c == " ")
+
+
+NEVER_TRAINED = {bare(q) for q in [f.other_words for f in FACTS] +
+                 [q for questions in BLIND.values() for q in questions]}
 
 
 def held_out(category, key):
@@ -40,13 +56,14 @@ class Maker:
             if held_out(category, key) == self.for_test:
                 return question, answer, expected
 
-    # The guide: the last phrasing of each fact is never trained on.
+    # The guide: a quarter whole questions, else phrases in frames.
     def guide(self):
-        expected, answer, questions = self.rng.choice(FACTS)
-        if self.for_test:
-            return questions[-1], answer, expected
-        question = self.rng.choice(questions[:-1])
-        return self.vary(question), answer, expected
+        fact = self.rng.choice(FACTS)
+        while True:
+            question = (fact.framed(self.rng) if self.rng.random() < 0.75
+                        else None) or self.rng.choice(fact.questions)
+            if bare(question) not in NEVER_TRAINED:
+                return self.vary(question), fact.answer, fact.expected
 
     def vary(self, question):
         """The same question as people type it."""
@@ -54,6 +71,8 @@ class Maker:
         lower = question[0].lower() + question[1:]
         if question.split()[0] in ("I", "slm", "slm-run", "TTFT"):
             lower = question
+        if self.rng.random() < 0.05:
+            lower = question = self.mistyped(question)
         if r < 0.40:
             return question
         if r < 0.55:
@@ -71,6 +90,13 @@ class Maker:
         if r < 0.95:
             return lower
         return self.pick("and ", "so ", "ok, ") + lower
+
+    def mistyped(self, text):
+        """Two letters in the wrong order, or one that is missing."""
+        at = self.rng.randrange(len(text) - 1)
+        if self.rng.random() < 0.5:
+            return text[:at] + text[at + 1] + text[at] + text[at + 2:]
+        return text[:at] + text[at + 1:]
 
     # Sums.
     def plus(self):
@@ -135,9 +161,27 @@ class Maker:
               "pens paper books lamps chairs").split()
     WORDS = ("river table garden window yellow silver mountain winter summer "
              "paper candle bridge forest flower island pencil rocket button "
-             "market basket dragon engine kitchen ladder mirror needle orange "
-             "pillow rabbit school ticket valley wagon zebra cloud stone house "
-             "water light bread chair horse train").split()
+             "market basket dragon engine kitchen ladder mirror needle "
+             "orange pillow rabbit school ticket valley wagon zebra cloud "
+             "stone house water light bread chair horse train apple banana "
+             "bottle branch breakfast brother camera carpet castle cellar "
+             "cheese cherry church circle coffee copper cotton cousin doctor "
+             "dinner eagle earth evening family farmer father feather finger "
+             "flame floor fruit ghost giant glass glove grain grass guitar "
+             "hammer harbor heart helmet hill honey hotel hunter insect "
+             "jacket jewel jungle kettle king knife lake lamp lemon letter "
+             "library lion magnet maple meadow melon metal milk minute "
+             "monkey month morning mother mouse music nation neighbor nest "
+             "night north number ocean office onion oven owl package palace "
+             "parrot peach pepper piano picture pirate planet plate pocket "
+             "poem potato prince pumpkin puzzle queen rain rainbow ring road "
+             "robin roof rope rose sailor salad sand saucer scarf season "
+             "shadow sheep shelf ship shirt shoe sister snow soldier spider "
+             "spoon spring square stairs star station storm story street "
+             "student sugar sweater sword teacher temple thunder tiger "
+             "tomato tower town toy tree triangle tunnel turtle uncle "
+             "village violin voice wall weather wheel whale wheat wing wolf "
+             "wood wool word world yard year ").split()
 
     def json_person(self):
         def make():
@@ -189,21 +233,26 @@ class Maker:
             kind = self.rng.randrange(4)
             if kind == 0:
                 q = self.pick(f"Write {w} in capital letters.",
-                              f"Make {w} uppercase.", f"{w} in uppercase")
+                              f"Make {w} uppercase.", f"{w} in uppercase",
+                              f"{w} in capitals", f"Uppercase: {w}",
+                              f"Write the word {w} in capital letters.")
                 a = w.upper()
             elif kind == 1:
                 q = self.pick(f"Spell {w}.", f"How do you spell {w}?",
-                              f"Spell the word {w}.")
+                              f"Spell the word {w}.", f"Spell out {w}.",
+                              f"spell {w}", f"Can you spell {w}?")
                 a = "-".join(w)
             elif kind == 2:
                 q = self.pick(f"What is the first letter of {w}?",
                               f"First letter of {w}?",
-                              f"With which letter does {w} begin?")
+                              f"With which letter does {w} begin?",
+                              f"{w} begins with which letter?")
                 a = f"The first letter of {w} is {w[0]}."
             else:
                 q = self.pick(f"How many letters has {w}?",
                               f"Count the letters of {w}.",
-                              f"How long is the word {w}?")
+                              f"How long is the word {w}?",
+                              f"How many letters are in {w}?")
                 a = f"{'-'.join(w)}: {len(w)} letters."
             return (kind, w), q, a, a
         return self.draw("words", make)
@@ -327,27 +376,61 @@ class Maker:
                 "laser battery fridge telescope").split()
     CODE = "Python;Java;Rust;Go;JavaScript".split(";")
 
+    # In the guide's own frames: the words decide, not the frame.
+    UNKNOWN_PHRASES = {
+        "do": ("bake a cake;repair a bike;learn the guitar;fix my car;"
+               "cook rice;plant a tree;lose weight;sleep better;book a flight;"
+               "write a novel;draw a horse;find a job;buy a house;"
+               "learn Spanish;play chess;paint a wall;train a dog;"
+               "build a website;win at poker;invest money;tie a tie;"
+               "grow tomatoes;write a program;sort an array;edit a video;"
+               "print a photo;delete my account;send an email;"
+               "install Windows;connect a printer;train a model;"
+               "translate a letter;solve an equation;make a phone call"
+               ).split(";"),
+        "flag": ("the weather;a recipe;the news;a doctor;a restaurant;"
+                 "the football results;a train to Berlin;cheap flights;"
+                 "a new phone;a good book;the stock market;a hotel;"
+                 "a poem;a picture of a cat;an essay;my horoscope;"
+                 "vegetarian food;a job;music;a web server;a database;"
+                 "speech recognition;an image generator;a translation"
+                 ).split(";"),
+        "what": ("gravity;photosynthesis;democracy;inflation;a black hole;"
+                 "an atom;a volcano;the theory of relativity;a virus;"
+                 "evolution;electricity;a molecule;philosophy;jazz;"
+                 "the Renaissance;a prime number;a derivative;blockchain;"
+                 "a database;Linux;the internet;a compiler;Docker;JavaScript;"
+                 "a transistor;DNA;a vitamin;the moon;a glacier;the economy;"
+                 "a neural network;quantum physics;love;happiness"
+                 ).split(";"),
+    }
+
     def unknown(self):
+        def framed():
+            kind = self.pick(*self.UNKNOWN_PHRASES)
+            return fill(self.rng.choice(FRAMES[kind]),
+                        self.rng.choice(self.UNKNOWN_PHRASES[kind]))
+
         def make():
             shape = self.rng.choice(self.UNKNOWN)
             land, other = self.rng.sample(self.LANDS, 2)
-            fill = {"y": str(self.rng.randrange(1900, 2027)), "l": land,
-                    "k": other, "p": self.rng.choice(self.PEOPLE),
-                    "c": self.rng.choice(self.CITIES),
-                    "b": self.rng.choice(self.BOOKS),
-                    "t": self.rng.choice(self.THINGS),
-                    "m": self.rng.choice(self.MACHINES),
-                    "g": self.rng.choice(self.CODE)}
-            q = shape.format(**fill)
+            names = {"y": str(self.rng.randrange(1900, 2027)), "l": land,
+                     "k": other, "p": self.rng.choice(self.PEOPLE),
+                     "c": self.rng.choice(self.CITIES),
+                     "b": self.rng.choice(self.BOOKS),
+                     "t": self.rng.choice(self.THINGS),
+                     "m": self.rng.choice(self.MACHINES),
+                     "g": self.rng.choice(self.CODE)}
+            q = framed() if self.rng.random() < 0.6 else shape.format(**names)
             a = self.pick("I don't know that. I am a very small model.",
                           "I don't know. Ask me about slm, small sums, units, lists or stories.")
             return q, q, a, "I don't know"
         q, a, e = self.draw("unknown", make)
         return (q if self.for_test else self.vary(q)), a, e
 
-    TURNS = [("guide", 30), ("plus", 14), ("minus", 9), ("times", 5),
-             ("units", 7), ("json_person", 6), ("bullets", 6), ("words", 5),
-             ("opposites", 2), ("story", 5), ("talk", 7), ("unknown", 7)]
+    TURNS = [("guide", 42), ("plus", 11), ("minus", 10), ("times", 4),
+             ("units", 6), ("json_person", 4), ("bullets", 4), ("words", 8),
+             ("opposites", 1), ("story", 3), ("talk", 6), ("unknown", 8)]
 
     def turn(self):
         names, weights = zip(*self.TURNS)
@@ -399,10 +482,15 @@ def conversation(maker):
 
 
 def heldout():
-    """All facts once, 20 of every other kind, memory over three turns."""
+    """All facts thrice, 20 of every other kind, memory over three turns."""
     maker = Maker(random.Random(SEED + 1), for_test=True)
-    for expected, _, questions in FACTS:
-        yield {"category": "guide", "turns": [questions[-1]], "expect": expected}
+    for fact in FACTS:
+        yield {"category": "guide", "turns": [fact.other_words],
+               "expect": fact.expected}
+    for fact in FACTS:
+        for question in BLIND[fact.key]:
+            yield {"category": "blind", "turns": [question],
+                   "expect": fact.expected}
     # Talk and opposites are learnt by heart; of stories only the places differ.
     for category, _ in Maker.TURNS[1:]:
         if category in ("talk", "opposites", "story"):
