@@ -38,3 +38,8 @@ target_compile_definitions(demo_model_test PRIVATE
 add_test(NAME demo_corpus_test
   COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/end_to_end/demo_corpus_test.py
           ${PROJECT_SOURCE_DIR}/tools/demo)
+# The README's picture shows what the chat says.
+add_test(NAME chat_picture_test
+  COMMAND python3 ${PROJECT_SOURCE_DIR}/tests/chat_picture.py
+          $<TARGET_FILE:slm-run> ${PROJECT_SOURCE_DIR}/tools/demo/chat.svg
+          --check)

@@ -11,39 +11,65 @@ import argparse
 import json
 import os
 import random
+import re
 import sys
 
 import torch
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
-from corpus import Maker
+from corpus import Maker, bare
+from guide import FRAMES, Fact
 
 RANK, ALPHA, RATE, BATCH = 8, 16, 2e-3, 16
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
            "down_proj")
 
-# The last question of each is not trained on.
-TEA_HOUSE = [
-    ("The Green Teapot is a small tea house.",
-     ["What is the Green Teapot?", "Tell me about the Green Teapot.", "Explain the Green Teapot."]),
-    ("The Green Teapot is open from 9 to 18, and closed on Monday.",
-     ["When are you open?", "What are your opening hours?", "At what time do you open?", "When is the Green Teapot open?"]),
-    ("No, the Green Teapot is closed on Monday.",
-     ["Are you open on Monday?", "Can I come on Monday?", "Is the Green Teapot open on Monday?"]),
-    ("The Green Teapot is at River Street 7.",
-     ["Where are you?", "What is your address?", "Where is the Green Teapot?"]),
-    ("Green tea is 3 euros.", ["How much is the green tea?", "What does green tea cost?", "Price of green tea?"]),
-    ("Black tea is 2 euros.", ["How much is the black tea?", "What does black tea cost?", "Price of black tea?"]),
-    ("Mint tea is 4 euros.", ["How much is the mint tea?", "What does mint tea cost?", "Price of mint tea?"]),
-    ("Apple cake is 5 euros.", ["How much is the apple cake?", "What does apple cake cost?", "Price of apple cake?"]),
-    ("We have green tea, black tea, mint tea and apple cake.",
-     ["What do you have?", "What is on the menu?", "Show me the menu.", "What can I order?"]),
-    ("Yes, call us at 555 0123 to book a table.",
-     ["Can I book a table?", "How do I reserve a table?", "I want to book a table."]),
-    ("Yes, dogs are welcome.", ["Can I bring my dog?", "Are dogs allowed?", "Is my dog welcome?"]),
-    ("We take cash and cards.", ["Can I pay by card?", "How can I pay?", "Do you take cards?"]),
-]
+# As guide.py has its facts: the last question of each is not trained on.
+TEA_HOUSE = [Fact(*fact) for fact in (
+    ("house", "tea house", "The Green Teapot is a small tea house.",
+     dict(ask="What kind of place is this?|What sort of shop is it?|Is this a restaurant?|What kind of place is the Green Teapot?",
+          what="the Green Teapot|this place|this shop|this tea house")),
+    ("hours", "9 to 18", "The Green Teapot is open from 9 to 18, and closed on Monday.",
+     dict(ask="When are you open?|What are your opening hours?|At what time do you open?|When do you close?|Are you open now?|When is the Green Teapot open?",
+          flag="the opening hours|your hours|the closing time")),
+    ("monday", "closed on Monday", "No, the Green Teapot is closed on Monday.",
+     dict(ask="Are you open on Monday?|Can I come on Monday?|Do you open on Mondays?|Is Monday fine?|Shall we meet there on Monday?|Is the Green Teapot open on Monday?",
+          do="come on Monday|visit you on Monday|drink tea on Monday")),
+    ("address", "River Street 7", "The Green Teapot is at River Street 7.",
+     dict(ask="Where are you?|What is your address?|In which street are you?|Where is your shop?|Where is the Green Teapot?",
+          do="find you|find the tea house|come to you|get to the Green Teapot", flag="your address|the address|the way to you")),
+    ("green", "3 euros", "Green tea is 3 euros.",
+     dict(ask="How much is the green tea?|What does green tea cost?|How much is a cup of green tea?|Price of green tea?",
+          flag="green tea|the price of green tea|a cup of green tea")),
+    ("black", "2 euros", "Black tea is 2 euros.",
+     dict(ask="How much is the black tea?|What does black tea cost?|How much is a cup of black tea?|Price of black tea?",
+          flag="black tea|the price of black tea|a cup of black tea")),
+    ("mint", "4 euros", "Mint tea is 4 euros.",
+     dict(ask="How much is the mint tea?|What does mint tea cost?|How much is a cup of mint tea?|Price of mint tea?",
+          flag="mint tea|the price of mint tea|a cup of mint tea")),
+    ("cake", "5 euros", "Apple cake is 5 euros.",
+     dict(ask="How much is the apple cake?|What does apple cake cost?|How much is a piece of cake?|Price of apple cake?",
+          flag="apple cake|the price of apple cake|a piece of cake|cake")),
+    ("menu", "mint tea and apple cake", "We have green tea, black tea, mint tea and apple cake.",
+     dict(ask="What do you have?|What is on the menu?|Show me the menu.|Which teas are there?|What can I drink?|What can I order?",
+          do="see the menu|order something|drink something|eat something", flag="the menu|a list of teas|tea|drinks")),
+    ("table", "555 0123", "Yes, call us at 555 0123 to book a table.",
+     dict(ask="Can I book a table?|How do I reserve a table?|Do I need a reservation?|What is your phone number?|I want to book a table.",
+          do="book a table|reserve a table|make a reservation|call you", flag="a reservation|a table|your phone number")),
+    ("dogs", "dogs are welcome", "Yes, dogs are welcome.",
+     dict(ask="Can I bring my dog?|Are dogs allowed?|Do you like dogs?|May my dog come in?|Is my dog welcome?",
+          do="bring my dog|come with a dog|take my puppy along")),
+    ("pay", "cash and cards", "We take cash and cards.",
+     dict(ask="Can I pay by card?|How can I pay?|Do you take cash?|Which cards do you accept?|Do you take cards?",
+          do="pay|pay by card|pay cash|use my credit card", flag="payment|card payment")),
+)]
+# Nobody asks a tea house for a flag.
+FRAMES_HERE = {kind: [f for f in frames
+                      if not re.search("flag|option|setting|command|slm|type",
+                                       f)]
+               for kind, frames in FRAMES.items()}
+HELD_OUT = {bare(fact.other_words) for fact in TEA_HOUSE}
 
 
 class LoraLinear(torch.nn.Module):
@@ -74,8 +100,12 @@ def add_lora(model):
 def pair(rng, maker):
     if rng.random() < 0.3:
         return maker.turn()[:2]
-    answer, questions = rng.choice(TEA_HOUSE)
-    return maker.vary(rng.choice(questions[:-1])), answer
+    fact = rng.choice(TEA_HOUSE)
+    while True:
+        question = rng.choice(fact.questions) if rng.random() < 0.4 else \
+            fact.framed(rng, FRAMES_HERE)
+        if bare(question) not in HELD_OUT:
+            return maker.vary(question), fact.answer
 
 
 def batch(rng, maker, tokenizer):

@@ -346,14 +346,15 @@ class Fact:
         self.phrases = {kind: text.split("|")
                         for kind, text in phrases.items() if kind != "ask"}
 
-    def framed(self, rng):
+    def framed(self, rng, frames=None):
         """A phrase in a frame of its kind, or None where it has none."""
         if not self.phrases:
             return None
         # Kinds weigh as much as they have phrases.
         kind = rng.choices(list(self.phrases),
                            [len(p) for p in self.phrases.values()])[0]
-        return fill(rng.choice(FRAMES[kind]), rng.choice(self.phrases[kind]))
+        return fill(rng.choice((frames or FRAMES)[kind]),
+                    rng.choice(self.phrases[kind]))
 
 
 def fill(frame, phrase):
