@@ -6,7 +6,7 @@ usage: chat_picture.py SLM_RUN PICTURE.svg            draws it
        chat_picture.py SLM_RUN PICTURE.svg --check    is it still true?
 
 The questions are typed into a real chat; the answers are greedy, so --check
-has the same text, but for times, rates and memory.
+has the same text.
 """
 import html
 import os
@@ -19,10 +19,11 @@ sys.path.insert(0, os.path.join(TESTS, "tools"))
 from pty_program import Program  # noqa: E402
 
 MODEL = "tools/demo/model"
-COLUMNS = 94
-QUESTIONS = ["What is slm?", "How do I turn my fine-tuned model into int4?",
+COLUMNS = 98
+QUESTIONS = ["What is slm?", "I have a fine-tuned model. How do I convert it?",
              "17 + 25", "My name is Mia.", "Name Mia, age 9 as JSON",
-             "What is my name?", "안녕하세요", "/stats", "/exit"]
+             "What is my name?", "안녕하세요", "Who won the world cup in 2014?",
+             "/exit"]
 READY = "\x1b[?2004h"  # the editor waits for keys
 CHARACTER, LINE, MARGIN = 8.4, 19, 16  # pixels
 # One picture on white and on black pages: a dark terminal of its own.
@@ -122,10 +123,8 @@ def picture(lines):
 
 
 def texts(svg):
-    """What a reader sees, without figures that differ from run to run."""
-    lines = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    return [re.sub(r"[0-9.]+", "#", line) if line.startswith("[ttft") else line
-            for line in lines]
+    """What a reader sees."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
 
 
 def main(run, path, *check):
