@@ -233,8 +233,11 @@ class FromFolderToChat(Place):
                     "rss_bytes", "peak_rss_bytes"):
             self.assertGreater(out["timings"][key], 0, key)
 
-        for question in ("Name three colors as a JSON list.", "hello", "你好"):
-            text = self.slm_run("NAME-int4", "--json", "--strict", question)
+        for question in ("Make a JSON list: tea, milk, sugar",
+                         "name Zoe, city Lima as JSON",
+                         "Format as JSON: Ann is 30 years old."):
+            text = self.slm_run("NAME-int4", "--json", "--strict", "--greedy",
+                                question)
             self.assertIsInstance(json.loads(text), (dict, list), question)
 
     def bench(self, *words):
