@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import struct
@@ -551,7 +552,15 @@ class Refusals(Folder):
     def test_help_and_version(self):
         done = convert("--help")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("Qwen3ForCausalLM", done.stdout)
+        lines = done.stdout.splitlines()
+        self.assertLessEqual(len(lines), 45)  # a screen
+        self.assertLessEqual(max(map(len, lines)), 80)
+        everything = convert("--help-all").stdout
+        self.assertIn("Qwen3ForCausalLM", everything)
+        for flag in re.findall(r"--[a-z-]+", done.stdout):
+            self.assertIn(flag, everything)
+        for verb in ("check", "auto-opt", "run"):
+            self.assertEqual(convert(verb, "--help").stdout, done.stdout)
         self.assertEqual(convert("--version").returncode, 0)
 
 

@@ -11,6 +11,7 @@
 #include "slm/slm.h"
 #include "tools/convert/check.h"
 #include "tools/convert/convert.h"
+#include "tools/convert/help.h"
 #include "tools/convert/options.h"
 #include "tools/convert/report.h"
 
@@ -77,8 +78,10 @@ int Main(int argc, char** argv) {
   const Result<Options> options = ParseOptions(args);
   Status status = options.status();
   if (options.ok()) {
-    if (options->action == Action::kHelp) {
-      std::printf("%s", Help().c_str());
+    if (options->action == Action::kHelp ||
+        options->action == Action::kHelpAll) {
+      const bool all = options->action == Action::kHelpAll;
+      std::printf("%s", (all ? HelpAll() : Help()).c_str());
       return 0;
     }
     if (options->action == Action::kVersion) {

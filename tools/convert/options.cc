@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "tools/convert/families.h"
+#include "tools/convert/help.h"
 #include "tools/convert/olive.h"
 
 #define CXXOPTS_NO_REGEX  // its own parser does, without the size of std::regex
@@ -63,7 +63,8 @@ constexpr Flag kFlags[] = {
     {"no-check", "", "do not try the result beside its source"},
     {"q,quiet", "", "no progress, no summary"},
     {"version", "", "version"},
-    {"h,help", "", "this text"},
+    {"h,help", "", "what is used most"},
+    {"help-all", "", "this text"},
 };
 
 // Flags that may come several times.
@@ -96,40 +97,6 @@ cxxopts::Options MakeParser() {
   parser.positional_help("SOURCE OUTPUT");
   return parser;
 }
-
-constexpr const char* kAlgorithms = R"(
-Algorithms: search looks for the scale (and zero point) of least squared error;
-default is ONNX Runtime's quantizer byte for byte; rtn and k_quant (always with
-zero points) are those of its neural_compressor.
-  slm-convert Qwen3-0.6B models/qwen3-0.6b-int4
-  slm-convert Phi-3.5-mini out -p int4 -b 128 --asymmetric
-  slm-convert my-llama out --algorithm default --force
-  slm-convert Qwen3-0.6B-Q8_0.gguf out
---mixed last: the head in int8; down: every down_proj, too; layers: q, k, v and
-down_proj of the first and last eighth of the layers and of every third between;
-auto: what hurts most in 4 bits for its bytes, measured, up to --target-bpw.
-Nodes have the builder's names (/model/layers.0/mlp/down_proj/MatMul), NODE may
-have * and ?. --override and --exclude may come several times; --exclude wins,
-then --override, --lm-head and --embedding, --mixed.
--p takes names of llama.cpp as well: Q8_0, Q4_0, Q4_1, Q4_K_S, Q4_K_M, F16, F32.
-A source of GPTQ, AWQ, Olive, compressed-tensors or GGUF keeps its codes, scales
-and blocks exactly; another -p or --requantize quantises it again.
---imatrix samples 8192 tokens and runs the model on them (0.5 B, two cores: some
-75 s and 1.3 GB), with a float copy of the model (float16, 2 bytes a weight;
-float32 where the source is) in the output folder's temporary one.
-gptq is the search with imatrix, and columns take over the errors of those before
-them: best, and slowest. It holds the activations of all its tokens in memory (for
-8192 of a 0.5 B model 0.5 GB) and takes some K^3 of time for each width K.
-slm-convert check FOLDER opens a model folder and compares it with its slm.json.
-These command lines are understood, too (--force is ours):
-  slm-convert auto-opt -m DIR -o OUT --precision int4 ...        of Olive
-  slm-convert run --config FILE                                  of Olive
-  slm-convert optimize|quantize|capture-onnx-graph -m DIR ...    of Olive
-  slm-convert -i DIR -o OUT -p int4 -e cpu --extra_options K=V   model builder
-Exit: 0 ok, 1 failure, 2 usage, 3 not found, 4 model invalid or unsupported,
-5 memory, 6 SLM_TARGET unsupported, 10 the result is not what its source is,
-130 and 143 interrupted.
-)";
 
 constexpr std::pair<const char*, Precision> kPrecisions[] = {
     {"int4", Precision::kInt4},
@@ -465,6 +432,17 @@ Status SettleGraphOptions(GraphOptions* graph) {
 }
 
 Result<Options> ParseOptions(std::span<const std::string> args) {
+  static constexpr std::pair<const char*, Action> kAsked[] = {
+      {"help", Action::kHelp},
+      {"help-all", Action::kHelpAll},
+      {"version", Action::kVersion}};
+  const bool verb =
+      !args.empty() && (args[0] == "check" || IsForeignCommand(args));
+  if (verb && (args.back() == "--help" || args.back() == "-h")) {
+    Options help;
+    help.action = Action::kHelp;
+    return help;
+  }
   if (!args.empty() && args[0] == "check") return ParseCheck(args.subspan(1));
   if (IsForeignCommand(args)) {
     SLM_ASSIGN_OR_RETURN(Options foreign, ParseForeignCommand(args));
@@ -481,9 +459,9 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
     cxxopts::Options parser = MakeParser();
     const cxxopts::ParseResult parsed =
         parser.parse(static_cast<int>(argv.size()), argv.data());
-    if (parsed.count("help") > 0 || parsed.count("version") > 0) {
-      options.action =
-          parsed.count("help") > 0 ? Action::kHelp : Action::kVersion;
+    for (const auto& [flag, action] : kAsked) {
+      if (parsed.count(flag) == 0) continue;
+      options.action = action;
       return options;
     }
     Reader in(parsed);
@@ -515,18 +493,6 @@ Result<Options> ParseOptions(std::span<const std::string> args) {
   return options;
 }
 
-std::string Help() {
-  std::string names;
-  std::string line;
-  for (const std::string& name : FamilyNames()) {
-    if (line.size() + name.size() > 76) {
-      names += line + "\n";
-      line.clear();
-    }
-    line += (line.empty() ? "  " : " ") + name;
-  }
-  return MakeParser().help({""}) + "\nArchitectures:\n" + names + line + "\n" +
-         kAlgorithms;
-}
+std::string HelpAll() { return MakeParser().help({""}) + HelpNotes(); }
 
 }  // namespace slm::convert

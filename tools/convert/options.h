@@ -14,7 +14,7 @@
 
 namespace slm::convert {
 
-enum class Action { kRun, kCheck, kHelp, kVersion };
+enum class Action { kRun, kCheck, kHelp, kHelpAll, kVersion };
 
 // Statistics of activations, which the search then weighs errors with.
 struct CalibrationOptions {
@@ -56,7 +56,8 @@ Result<Options> ParseOptions(std::span<const std::string> args);
 // Refuses what does not go together, and gives k_quant its zero points.
 Status SettleGraphOptions(GraphOptions* graph);
 
-std::string Help();
+// All flags and what goes with them; help.h has the short one.
+std::string HelpAll();
 
 // "int4", "search".
 const char* PrecisionName(Precision precision);
