@@ -68,6 +68,7 @@ QUESTIONS = ("What is slm?", "How do I set the temperature?", "Who are you?",
              "What is 7 plus 5?", "Is slm free?", "How do I stop an answer?",
              "Name three colors as a JSON list.", "hello", "你好",
              "What will the weather be tomorrow?")
+SHIPPED = {}  # what the demo model answers
 
 
 def of_the_tutorial(text):
@@ -100,6 +101,9 @@ class Place(unittest.TestCase):
         cls.env = {k: v for k, v in os.environ.items()
                    if not k.startswith(("SLM_", "XDG_"))}
         cls.env.update(HOME=str(cls.home), TERM="xterm",
+                       # Freed memory is kept for a while by its allocator.
+                       ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") +
+                       ":quarantine_size_mb=1",
                        PATH=f"{RUN.parent}:{CONVERT.parent}:/usr/bin:/bin")
         cls.lines, cls.files = LINES, FILES
         if TUTORIAL.exists():
@@ -131,6 +135,12 @@ class Place(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout.decode("utf-8")
 
+    def shipped(self, question):
+        """The answer of the demo model as it is."""
+        if question not in SHIPPED:
+            SHIPPED[question] = self.answer(DEMO, question)
+        return SHIPPED[question]
+
     def answer(self, model, question):
         return self.slm_run(model, "-q", "--greedy", question)
 
@@ -161,7 +171,7 @@ class FromFolderToChat(Place):
         # but for the last digit), and so do the answers.
         for question in QUESTIONS:
             self.assertEqual(self.answer(made, question),
-                             self.answer(DEMO, question), question)
+                             self.shipped(question), question)
 
     def test_2_a_configuration_file(self):
         self.write("finetuned_conversion_config.json", "config")
@@ -175,7 +185,7 @@ class FromFolderToChat(Place):
                 self.assertIn(b"zero_point", inputs[3])
         # Blocks of 128 round what was 4 bits in blocks of 32 again, so that
         # some answers are others.
-        same = sum(self.answer(made, q) == self.answer(DEMO, q)
+        same = sum(self.answer(made, q) == self.shipped(q)
                    for q in QUESTIONS)
         print(f"blocks of 128: {same} of {len(QUESTIONS)} answers are those "
               "of the shipped model")
@@ -201,7 +211,7 @@ class FromFolderToChat(Place):
 
     def test_4_list_and_chat(self):
         self.assertRegex(self.do("ls").stdout, r"(?m)^NAME-int4 .* ready$")
-        answers = [self.answer(DEMO, q).rstrip("\n") for q in QUESTIONS[:2]]
+        answers = [self.shipped(q).rstrip("\n") for q in QUESTIONS[:2]]
         with self.chat() as chat:
             chat.expect("NAME-int4; /help", "\x1b[?2004h")
             chat.send("/set temp 0\r")
@@ -223,11 +233,11 @@ class FromFolderToChat(Place):
     def test_5_answers_in_the_domain_in_the_format(self):
         for question in QUESTIONS:
             self.assertEqual(self.answer("NAME-int4", question),
-                             self.answer(DEMO, question), question)
+                             self.shipped(question), question)
         # Structure that a program reads, with what the checklist measures.
         out = json.loads(self.slm_run("NAME-int4", "-o", "json", "--greedy",
                                       QUESTIONS[0]))
-        self.assertEqual(out["text"] + "\n", self.answer(DEMO, QUESTIONS[0]))
+        self.assertEqual(out["text"] + "\n", self.shipped(QUESTIONS[0]))
         self.assertEqual(out["finish_reason"], "stop")
         for key in ("ttft_ms", "prompt_per_second", "predicted_per_second",
                     "rss_bytes", "peak_rss_bytes"):
@@ -331,7 +341,7 @@ class Traps(Place):
         deep.parent.mkdir(parents=True)
         self.custom.rename(deep)
         self.assertEqual(self.answer("NAME-int4", QUESTIONS[0]),
-                         self.answer(DEMO, QUESTIONS[0]))
+                         self.shipped(QUESTIONS[0]))
 
     def test_weights_elsewhere_are_a_model_of_their_own(self):
         for path in self.custom.iterdir():
@@ -344,7 +354,7 @@ class Traps(Place):
         self.assertEqual(listed, {"NAME": [], "NAME-int4": [
             "genai_config.json", "model.onnx", "tokenizer.json"]})
         self.assertEqual(self.answer("NAME", QUESTIONS[0]),
-                         self.answer(DEMO, QUESTIONS[0]))
+                         self.shipped(QUESTIONS[0]))
 
 
 if __name__ == "__main__":
