@@ -62,6 +62,8 @@ AS = [
     (r"(?<=slm-inspect )COMMAND(?= --help)", "graph"),
     (r"(?<=slm-bench )VERB\b", "speed"),
     (r"--minutes \S+", "--minutes 0.02"),
+    (r"(?<=kernel_benchmark --benchmark_filter=')([^']*/)(?=')",
+     r"\g<1>896x4864"),
     (r"(.*_benchmark --benchmark_filter=.*)", r"\1 --benchmark_min_time=0.001"),
 ]
 # At a terminal: what is typed.
