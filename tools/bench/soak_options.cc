@@ -11,7 +11,7 @@ constexpr size_t kMostRounds = 1000000000;
 
 constexpr Flag kFlags[] = {
     {"minutes", "M", "as long as this"},
-    {"rounds", "N", "or as many rounds: each answers all prompts"},
+    {"rounds", "N", "or so many rounds, 4 at least: each answers all prompts"},
     {"f,file", "FILE", "prompts as chat has them (the built-in ones)"},
     {"n,max-tokens", "N", "tokens of an answer at most (64)"},
     {"max-leak", "MIB", "exit 10 where memory grows faster, MiB/h"},
