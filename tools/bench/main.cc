@@ -35,8 +35,8 @@ constexpr Verb kVerbs[] = {
     {kDivergenceFlags, RunDivergence},
     {kSoakFlags, RunSoak},
     {kGateFlags, RunGate},
-    // clang-format on
     {kCompareFlags, RunCompare},
+    // clang-format on
 };
 
 constexpr const char* kExamples = R"(
