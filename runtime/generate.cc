@@ -31,17 +31,6 @@ std::string EndOfText(const Tokenizer& tokenizer,
   return text;
 }
 
-std::shared_ptr<const JsonVocabulary> MakeJsonVocabulary(
-    const Tokenizer& tokenizer) {
-  std::vector<std::string> bytes(tokenizer.vocab_size());
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const int32_t id = static_cast<int32_t>(i);
-    // Control tokens are no text.
-    if (!tokenizer.IsSpecial(id)) bytes[i] = tokenizer.TokenBytes(id);
-  }
-  return std::make_shared<const JsonVocabulary>(std::move(bytes));
-}
-
 }  // namespace
 
 Generator::Generator(Session* session, const Tokenizer* tokenizer)
@@ -130,7 +119,10 @@ Status Generator::MakeGuide(std::span<const int32_t> prompt,
                    guide.think_close.size());
     }
     if (one_token) guide.think_open = tokenizer_->TokenId(Thought::kOpen);
-    if (!json_) json_ = MakeJsonVocabulary(*tokenizer_);
+    if (!json_) {
+      json_ = std::make_shared<const JsonVocabulary>(
+          tokenizer_->VocabularyBytes());
+    }
     guide.json = json_;
   }
   guide_ = std::make_unique<AnswerGuide>(std::move(guide), end);

@@ -15,28 +15,6 @@ using Kind = DecoderStep::Kind;
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
-std::string ReplaceAll(std::string_view text, std::string_view from,
-                       std::string_view to) {
-  std::string out;
-  if (from.empty()) {  // between all characters, as Rust's str::replace
-    for (size_t i = 0; i < text.size();) {
-      const size_t size = SizeOfLead(text[i]);
-      out += to;
-      out += text.substr(i, size);
-      i += size;
-    }
-    return out += to;
-  }
-  size_t done = 0;
-  for (size_t at = text.find(from); at != std::string_view::npos;
-       at = text.find(from, done)) {
-    out += text.substr(done, at - done);
-    out += to;
-    done = at + from.size();
-  }
-  return out += text.substr(done);
-}
-
 // The reference's clean-up of English, in its order.
 std::string CleanUp(std::string text) {
   static constexpr std::string_view kRows[][2] = {
@@ -75,6 +53,28 @@ std::string WordPieceText(const DecoderStep& step, std::string_view text,
 }
 
 }  // namespace
+
+std::string ReplaceAll(std::string_view text, std::string_view from,
+                       std::string_view to) {
+  std::string out;
+  if (from.empty()) {  // between all characters, as Rust's str::replace
+    for (size_t i = 0; i < text.size();) {
+      const size_t size = SizeOfLead(text[i]);
+      out += to;
+      out += text.substr(i, size);
+      i += size;
+    }
+    return out += to;
+  }
+  size_t done = 0;
+  for (size_t at = text.find(from); at != std::string_view::npos;
+       at = text.find(from, done)) {
+    out += text.substr(done, at - done);
+    out += to;
+    done = at + from.size();
+  }
+  return out += text.substr(done);
+}
 
 int ByteOfToken(std::string_view token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {

@@ -39,6 +39,11 @@ struct DecoderStep {
 // The byte of "<0x41>", -1 if it is another text.
 int ByteOfToken(std::string_view token);
 
+// Every `from` replaced, from the left; an empty one stands between all
+// characters.
+std::string ReplaceAll(std::string_view text, std::string_view from,
+                       std::string_view to);
+
 // State of a chain. What one stage emits goes on to the next; the last stage's
 // output is the text. A stage behind ByteLevel or Fuse sees one token that
 // grows, the others see tokens.

@@ -54,19 +54,6 @@ bool IsLocal(const DecoderStep& step, bool joined) {
   }
 }
 
-std::string WithReplaced(std::string_view text, std::string_view from,
-                         std::string_view to) {
-  std::string out;
-  size_t done = 0;
-  for (size_t at = text.find(from); at != std::string_view::npos;
-       at = text.find(from, done)) {
-    out += text.substr(done, at - done);
-    out += to;
-    done = at + from.size();
-  }
-  return out += text.substr(done);
-}
-
 // As DecodeChain::ByteLevel: bytes if all characters stand for one.
 std::string ByteLevelBytes(std::string_view token) {
   std::string bytes;
@@ -105,10 +92,10 @@ std::string TokenBytes(const std::vector<DecoderStep>& steps,
         bytes = ByteLevelBytes(bytes);
         break;
       case Kind::kMetaspace:
-        bytes = WithReplaced(bytes, step.text, " ");
+        bytes = ReplaceAll(bytes, step.text, " ");
         break;
       case Kind::kReplace:
-        bytes = WithReplaced(bytes, step.pattern.literal, step.text);
+        bytes = ReplaceAll(bytes, step.pattern.literal, step.text);
         break;
       case Kind::kByteFallback:
         if (const int byte = ByteOfToken(bytes); byte >= 0) {

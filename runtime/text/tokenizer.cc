@@ -335,6 +335,15 @@ Status Tokenizer::CheckTokenBytes() const {
   return text::CheckTokenBytes(parts_.decoder);
 }
 
+std::vector<std::string> Tokenizer::VocabularyBytes() const {
+  std::vector<std::string> bytes(vocab_size_);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int32_t id = static_cast<int32_t>(i);
+    if (!IsSpecial(id)) bytes[i] = TokenBytes(id);
+  }
+  return bytes;
+}
+
 TokenStream::TokenStream(const Tokenizer& tokenizer, bool skip_special_tokens,
                          std::vector<int32_t> shown)
     : tokenizer_(&tokenizer),

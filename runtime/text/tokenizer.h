@@ -71,6 +71,9 @@ class Tokenizer {
   // of a character. CheckTokenBytes: kUsage if that depends on its neighbours.
   std::string TokenBytes(int32_t id) const;
   Status CheckTokenBytes() const;
+  // TokenBytes of the whole vocabulary; nothing for control tokens, which are
+  // no text.
+  std::vector<std::string> VocabularyBytes() const;
   // One more than the greatest id.
   size_t vocab_size() const { return vocab_size_; }
 

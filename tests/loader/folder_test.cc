@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/loader/shared_fixtures.h"
+#include "tests/temporary_folder.h"
 
 namespace slm {
 namespace {
@@ -22,21 +23,8 @@ constexpr const char* kHf =
         "max_position_embeddings": 8})";
 
 // A folder of files, most of which need no content.
-class Folder : public testing::Test {
+class Folder : public TemporaryFolder {
  protected:
-  void SetUp() override {
-    root_ = testing::TempDir() + "slm_folder_test";
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_);
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void Write(const std::string& name, const std::string& text = "") {
-    const std::string path = root_ + "/" + name;
-    std::filesystem::create_directories(
-        std::filesystem::path(path).parent_path());
-    ASSERT_TRUE(WriteFileAtomic(path, text).ok());
-  }
   Result<ModelFolder> Open(const std::string& name) {
     OpenOptions options;
     options.log = log_.Sink();
@@ -52,7 +40,6 @@ class Folder : public testing::Test {
     EXPECT_EQ(folder.status().message().find('\n'), std::string::npos);
   }
 
-  std::string root_;
   LogLines log_;
 };
 

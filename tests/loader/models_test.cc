@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "runtime/core/file.h"
+#include "tests/temporary_folder.h"
 
 namespace slm {
 namespace {
@@ -15,21 +15,8 @@ namespace {
 constexpr const char* kGenAi =
     R"({"model": {"decoder": {"filename": "model.onnx"}}})";
 
-class Models : public testing::Test {
+class Models : public TemporaryFolder {
  protected:
-  void SetUp() override {
-    root_ = testing::TempDir() + "slm_models_test";
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_);
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void Write(const std::string& name, const std::string& text = "") {
-    const std::string path = root_ + "/" + name;
-    std::filesystem::create_directories(
-        std::filesystem::path(path).parent_path());
-    ASSERT_TRUE(WriteFileAtomic(path, text).ok());
-  }
   // A model that can run, with the Name of its inference_model.json if any.
   void Make(const std::string& folder, const std::string& name = "") {
     Write(folder + "/genai_config.json", kGenAi);
@@ -54,8 +41,6 @@ class Models : public testing::Test {
     if (!found.ok()) return found.status().message();
     return found->folder.substr(root_.size() + 1);
   }
-
-  std::string root_;
 };
 
 TEST_F(Models, ANameIsTheFilesOrTheFoldersAndFoundrysVersionIsANumber) {

@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "loader/tokenizer_config.h"
 
-#include <filesystem>
 #include <string>
 
 #include "gtest/gtest.h"
 #include "loader/template_files.h"
 #include "tests/loader/shared_fixtures.h"
+#include "tests/temporary_folder.h"
 
 namespace slm {
 namespace {
 
-class TokenizerFiles : public testing::Test {
+class TokenizerFiles : public TemporaryFolder {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "slm_tokenizer_files";
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  void Write(const char* name, const std::string& text) {
-    ASSERT_TRUE(WriteFileAtomic(folder_ + "/" + name, text).ok());
-  }
-
-  std::string folder_;
   LogLines log_;
 };
 
@@ -38,7 +27,7 @@ TEST_F(TokenizerFiles, TokensAreStringsOrObjects) {
     "added_tokens_decoder": {"0": {"content": "<unk>"}}})");
   Write("special_tokens_map.json", R"({"bos_token": "<other>",
     "unk_token": {"content": "<unk>"}, "additional_special_tokens": ["a"]})");
-  const auto config = LoadTokenizerConfig(folder_, log_.Sink());
+  const auto config = LoadTokenizerConfig(root_, log_.Sink());
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_TRUE(log_.lines.empty());
   EXPECT_EQ(config->bos_token, "<s>");
@@ -56,7 +45,7 @@ TEST_F(TokenizerFiles, AListOfTemplatesGivesTheDefaultAndKeepsTheOthers) {
   Write("tokenizer_config.json", R"({"model_max_length": 512, "chat_template": [
     {"name": "tool_use", "template": "T"},
     {"name": "default", "template": "D"}]})");
-  const auto config = LoadTokenizerConfig(folder_, log_.Sink());
+  const auto config = LoadTokenizerConfig(root_, log_.Sink());
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->model_max_length, 512);
   EXPECT_EQ(config->chat_template, "D");
@@ -66,14 +55,14 @@ TEST_F(TokenizerFiles, AListOfTemplatesGivesTheDefaultAndKeepsTheOthers) {
 
   Write("tokenizer_config.json",
         R"({"chat_template": [{"name": "rag", "template": "R"}]})");
-  const auto other = LoadTokenizerConfig(folder_, log_.Sink());
+  const auto other = LoadTokenizerConfig(root_, log_.Sink());
   ASSERT_TRUE(other.ok());
   EXPECT_FALSE(other->chat_template.has_value());
   EXPECT_TRUE(log_.Holds("without a \"default\""));
 }
 
 TEST_F(TokenizerFiles, BothFilesMayBeAbsent) {
-  const auto config = LoadTokenizerConfig(folder_, log_.Sink());
+  const auto config = LoadTokenizerConfig(root_, log_.Sink());
   ASSERT_TRUE(config.ok());
   EXPECT_FALSE(config->eos_token.has_value());
   EXPECT_TRUE(log_.Holds("no tokenizer_config.json"));
@@ -96,7 +85,7 @@ TEST_F(TokenizerFiles, RefusesNamingFileAndKey) {
   };
   for (const Case& c : cases) {
     Write("tokenizer_config.json", c.json);
-    const auto config = LoadTokenizerConfig(folder_, {});
+    const auto config = LoadTokenizerConfig(root_, {});
     ASSERT_FALSE(config.ok()) << c.json;
     const std::string message = config.status().message();
     EXPECT_NE(message.find("tokenizer_config.json: "), std::string::npos)
@@ -128,14 +117,14 @@ TEST_F(TokenizerFiles, TemplatesHaveTwoOrders) {
       Write("chat_template.json",
             Format(R"({"chat_template": "%s"})", c.in_json));
     }
-    const auto ort = FindTemplate(folder_, config, TemplateOrder::kOrtGenAi);
+    const auto ort = FindTemplate(root_, config, TemplateOrder::kOrtGenAi);
     ASSERT_TRUE(ort.ok());
     EXPECT_EQ(ort->source, c.ort);
     const char* file = *c.ort == 'C'   ? "/tokenizer_config.json"
                        : *c.ort == 'J' ? "/chat_template.jinja"
                                        : "/chat_template.json";
-    EXPECT_EQ(ort->file, *c.ort ? folder_ + file : "");
-    const auto hf = FindTemplate(folder_, config, TemplateOrder::kHuggingFace);
+    EXPECT_EQ(ort->file, *c.ort ? root_ + file : "");
+    const auto hf = FindTemplate(root_, config, TemplateOrder::kHuggingFace);
     ASSERT_TRUE(hf.ok());
     EXPECT_EQ(hf->source, c.hugging_face);
   }
@@ -144,7 +133,7 @@ TEST_F(TokenizerFiles, TemplatesHaveTwoOrders) {
 TEST_F(TokenizerFiles, TemplatesMustBeUtf8) {
   Write("chat_template.jinja", "{{ x }}\xE2\x82");
   const auto found =
-      FindTemplate(folder_, TokenizerConfig(), TemplateOrder::kOrtGenAi);
+      FindTemplate(root_, TokenizerConfig(), TemplateOrder::kOrtGenAi);
   ASSERT_FALSE(found.ok());
   EXPECT_NE(found.status().message().find("chat_template.jinja: the template "
                                           "is not UTF-8"),

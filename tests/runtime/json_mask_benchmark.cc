@@ -14,15 +14,6 @@
 namespace slm {
 namespace {
 
-std::vector<std::string> BytesOf(const Tokenizer& tokenizer) {
-  std::vector<std::string> bytes;
-  for (size_t i = 0; i < tokenizer.vocab_size(); ++i) {
-    const int32_t id = static_cast<int32_t>(i);
-    bytes.push_back(tokenizer.IsSpecial(id) ? "" : tokenizer.TokenBytes(id));
-  }
-  return bytes;
-}
-
 void Make(benchmark::State& state, const std::vector<std::string>& bytes) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(JsonVocabulary(bytes));
@@ -50,7 +41,7 @@ int Main(int argc, char** argv) {
     return std::fprintf(stderr, "%s\n", tokenizer.status().message().c_str()),
            1;
   }
-  const std::vector<std::string> bytes = BytesOf(**tokenizer);
+  const std::vector<std::string> bytes = (*tokenizer)->VocabularyBytes();
   const JsonVocabulary vocabulary(bytes);
   benchmark::RegisterBenchmark("make", Make, bytes)
       ->Unit(benchmark::kMillisecond);

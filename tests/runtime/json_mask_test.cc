@@ -76,21 +76,12 @@ TEST(JsonMask, IsWhatTheAcceptorSaysOfEachTokenOfAMadeUpVocabulary) {
   }
 }
 
-std::vector<std::string> BytesOf(const Tokenizer& tokenizer) {
-  std::vector<std::string> bytes;
-  for (size_t i = 0; i < tokenizer.vocab_size(); ++i) {
-    const int32_t id = static_cast<int32_t>(i);
-    bytes.push_back(tokenizer.IsSpecial(id) ? "" : tokenizer.TokenBytes(id));
-  }
-  return bytes;
-}
-
 TEST(JsonMask, IsWhatTheAcceptorSaysOfEachTokenOfAModel) {
   auto tokenizer = LoadTokenizer(std::string(SLM_TEST_DATA_DIR) +
                                  "/tiny-model/tokenizer.json");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   ASSERT_TRUE((*tokenizer)->CheckTokenBytes().ok());
-  CompareAlongAWalk(BytesOf(**tokenizer), 1, 300);
+  CompareAlongAWalk((*tokenizer)->VocabularyBytes(), 1, 300);
 }
 
 TEST(JsonMask, BytesOfTokensMakeTheTextThatTheStreamGives) {
@@ -117,7 +108,7 @@ TEST(JsonMask, BytesOfTokensMakeTheTextThatTheStreamGives) {
     if (joined.starts_with(' ')) joined.erase(0, 1);
     EXPECT_EQ(streamed, text) << family;
     EXPECT_EQ(joined, text) << family;
-    CompareAlongAWalk(BytesOf(tokenizer), 1, 12);
+    CompareAlongAWalk(tokenizer.VocabularyBytes(), 1, 12);
   }
 }
 

@@ -221,17 +221,7 @@ std::string Json(const ChatReport& r) {
 }  // namespace
 
 std::string Print(const ChatReport& report, OutputFormat format) {
-  switch (format) {
-    case OutputFormat::kJson:
-      return Json(report);
-    case OutputFormat::kCsv:
-      return CsvText(report);
-    case OutputFormat::kMarkdown:
-      return People(report, /*markdown=*/true);
-    case OutputFormat::kText:
-      break;
-  }
-  return People(report, /*markdown=*/false);
+  return PrintAs(report, format, Json, CsvText, People);
 }
 
 }  // namespace slm::bench

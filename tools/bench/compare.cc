@@ -181,17 +181,10 @@ std::string Chart(const CompareReport& r) {
 }
 
 std::string Print(const CompareReport& report, const CompareOptions& options) {
-  switch (options.output) {
-    case OutputFormat::kJson:
-      return Json(report);
-    case OutputFormat::kCsv:
-      return CsvText(report, options.quiet);
-    case OutputFormat::kMarkdown:
-      return People(report, /*markdown=*/true);
-    case OutputFormat::kText:
-      break;
-  }
-  return People(report, /*markdown=*/false);
+  const auto csv = [&](const CompareReport& r) {
+    return CsvText(r, options.quiet);
+  };
+  return PrintAs(report, options.output, Json, csv, People);
 }
 
 }  // namespace

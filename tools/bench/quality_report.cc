@@ -83,17 +83,7 @@ std::string JsonText(const QualityReport& r) {
 }  // namespace
 
 std::string Print(const QualityReport& report, OutputFormat format) {
-  switch (format) {
-    case OutputFormat::kJson:
-      return JsonText(report);
-    case OutputFormat::kCsv:
-      return CsvText(report);
-    case OutputFormat::kMarkdown:
-      return People(report, /*markdown=*/true);
-    case OutputFormat::kText:
-      break;
-  }
-  return People(report, /*markdown=*/false);
+  return PrintAs(report, format, JsonText, CsvText, People);
 }
 
 }  // namespace slm::bench

@@ -215,17 +215,8 @@ std::vector<ProfileLine> LinesOf(const ProfiledRun& run, double least_percent) {
 }
 
 std::string Print(const Report& report, OutputFormat format) {
-  switch (format) {
-    case OutputFormat::kJson:
-      return PrintJson(report);
-    case OutputFormat::kCsv:
-      return Csv(CsvCells(report));
-    case OutputFormat::kMarkdown:
-      return People(report, /*markdown=*/true);
-    case OutputFormat::kText:
-      break;
-  }
-  return People(report, /*markdown=*/false);
+  const auto csv = [](const Report& r) { return Csv(CsvCells(r)); };
+  return PrintAs(report, format, PrintJson, csv, People);
 }
 
 }  // namespace slm::bench

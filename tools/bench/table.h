@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/bench/flags.h"
+
 namespace slm::bench {
 
 // The first row is the head.
@@ -20,6 +22,25 @@ std::string Csv(const Cells& rows);
 
 // "-" where the value is not known (NaN).
 std::string Number(double value, int decimals);
+
+// A report as -o wants it: json(report), csv(report) or people(report,
+// markdown).
+template <typename Report, typename ToJson, typename ToCsv, typename ToPeople>
+std::string PrintAs(const Report& report, OutputFormat format,
+                    const ToJson& json, const ToCsv& csv,
+                    const ToPeople& people) {
+  switch (format) {
+    case OutputFormat::kJson:
+      return json(report);
+    case OutputFormat::kCsv:
+      return csv(report);
+    case OutputFormat::kMarkdown:
+      return people(report, /*markdown=*/true);
+    case OutputFormat::kText:
+      break;
+  }
+  return people(report, /*markdown=*/false);
+}
 
 }  // namespace slm::bench
 
