@@ -166,16 +166,22 @@ void RunGated(OpContext& c) {
   const size_t m = c.In(0).Count() / p.k;
   if (m == 0) return;
   const auto b = Weights(c, 1), up = Weights(c, kUp);
-  const QGemmGate gate = {
-      .up = &*up,
-      .up_bias = Bias(c, kUp + 4),
-      .f =
-          [](const void* context, const GateTile& t) {
-            const auto& params = *static_cast<const NBitsParams*>(context);
-            ActivateGate(params.activation, params.alpha, t.gate, t.up,
-                         t.stride, t.rows, t.columns, t.c, t.ldc);
-          },
-      .context = &p};
+  const QGemmGate gate = {.up = &*up,
+                          .up_bias = Bias(c, kUp + 4),
+                          .f =
+                              [](const void* context, const GateTile& t) {
+                                const auto& params =
+                                    *static_cast<const NBitsParams*>(context);
+                                ActivateTile(params.activation, params.alpha,
+                                             {.x = t.gate,
+                                              .up = t.up,
+                                              .stride = t.stride,
+                                              .out = t.c,
+                                              .out_stride = t.ldc,
+                                              .rows = t.rows,
+                                              .columns = t.columns});
+                              },
+                          .context = &p};
   QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
         c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch, &gate);
 }

@@ -14,50 +14,48 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// out[i] = f(x[i]) * up[i], without `up` f(x[i]). The last vector is loaded and
-// stored in part: rows are not padded.
+// out [rows, n] = f(x) * up, without `up` f(x). The last vector of a row is
+// loaded and stored in part: rows are not padded.
 template <class F>
-HWY_INLINE void Map(const float* x, const float* up, float* out, size_t n,
-                    const F& f) {
+HWY_INLINE void Map(const ActivationTile& t, const F& f) {
   const hn::ScalableTag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    auto y = f(d, hn::LoadU(d, x + i));
-    if (up) y = hn::Mul(y, hn::LoadU(d, up + i));
-    hn::StoreU(y, d, out + i);
+  const size_t lanes = hn::Lanes(d), n = t.columns;
+  for (size_t r = 0; r < t.rows; ++r) {
+    const float* x = t.x + r * t.stride;
+    const float* up = t.up ? t.up + r * t.stride : nullptr;
+    float* out = t.out + r * t.out_stride;
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+      auto y = f(d, hn::LoadU(d, x + i));
+      if (up) y = hn::Mul(y, hn::LoadU(d, up + i));
+      hn::StoreU(y, d, out + i);
+    }
+    if (i == n) continue;
+    auto y = f(d, hn::LoadN(d, x + i, n - i));
+    if (up) y = hn::Mul(y, hn::LoadN(d, up + i, n - i));
+    hn::StoreN(y, d, out + i, n - i);
   }
-  if (i == n) return;
-  auto y = f(d, hn::LoadN(d, x + i, n - i));
-  if (up) y = hn::Mul(y, hn::LoadN(d, up + i, n - i));
-  hn::StoreN(y, d, out + i, n - i);
 }
 
-void ActivateRow(Activation f, float alpha, const float* x, const float* up,
-                 float* out, size_t n) {
+// All rows in one call: a dozen constants are loaded once, not for each row of
+// 32 columns.
+void TileRows(Activation f, float alpha, const ActivationTile& t) {
   switch (f) {
     case Activation::kExp:
-      return Map(x, up, out, n,
-                 [](auto d, auto v) HWY_ATTR { return Exp(d, v); });
+      return Map(t, [](auto d, auto v) HWY_ATTR { return Exp(d, v); });
     case Activation::kSigmoid:
-      return Map(x, up, out, n,
-                 [](auto d, auto v) HWY_ATTR { return Sigmoid(d, v); });
+      return Map(t, [](auto d, auto v) HWY_ATTR { return Sigmoid(d, v); });
     case Activation::kTanh:
-      return Map(x, up, out, n,
-                 [](auto d, auto v) HWY_ATTR { return Tanh(d, v); });
+      return Map(t, [](auto d, auto v) HWY_ATTR { return Tanh(d, v); });
     case Activation::kErf:
-      return Map(x, up, out, n,
-                 [](auto d, auto v) HWY_ATTR { return Erf(d, v); });
+      return Map(t, [](auto d, auto v) HWY_ATTR { return Erf(d, v); });
     case Activation::kGelu:
-      return Map(x, up, out, n,
-                 [](auto d, auto v) HWY_ATTR { return Gelu(d, v); });
+      return Map(t, [](auto d, auto v) HWY_ATTR { return Gelu(d, v); });
     case Activation::kGeluTanh:
-      return Map(x, up, out, n,
-                 [](auto d, auto v) HWY_ATTR { return GeluTanh(d, v); });
+      return Map(t, [](auto d, auto v) HWY_ATTR { return GeluTanh(d, v); });
     case Activation::kSwish:
-      return Map(x, up, out, n, [alpha](auto d, auto v) HWY_ATTR {
-        return Swish(d, v, hn::Set(d, alpha));
-      });
+      return Map(t, [alpha](auto d, auto v)
+                        HWY_ATTR { return Swish(d, v, hn::Set(d, alpha)); });
   }
 }
 
@@ -91,20 +89,14 @@ double ActivateScalar(Activation f, double alpha, double x) {
   return 0;
 }
 
-HWY_EXPORT(ActivateRow);
+HWY_EXPORT(TileRows);
 
 void Activate(Activation f, float alpha, const float* x, float* out, size_t n) {
-  HWY_DYNAMIC_DISPATCH(ActivateRow)(f, alpha, x, nullptr, out, n);
+  ActivateTile(f, alpha, {.x = x, .out = out, .rows = 1, .columns = n});
 }
 
-void ActivateGate(Activation f, float alpha, const float* gate, const float* up,
-                  size_t stride, size_t rows, size_t columns, float* out,
-                  size_t out_stride) {
-  const auto row = HWY_DYNAMIC_POINTER(ActivateRow);
-  for (size_t r = 0; r < rows; ++r) {
-    row(f, alpha, gate + r * stride, up + r * stride, out + r * out_stride,
-        columns);
-  }
+void ActivateTile(Activation f, float alpha, const ActivationTile& tile) {
+  HWY_DYNAMIC_DISPATCH(TileRows)(f, alpha, tile);
 }
 
 }  // namespace slm

@@ -23,11 +23,19 @@ enum class Activation {
 // out[i] = f(x[i]) for i in [0, n); alpha is kSwish's. out may be x.
 void Activate(Activation f, float alpha, const float* x, float* out, size_t n);
 
-// out [rows, columns] = f(gate) * up, with row strides in floats; the bits of
-// Activate followed by a product.
-void ActivateGate(Activation f, float alpha, const float* gate, const float* up,
-                  size_t stride, size_t rows, size_t columns, float* out,
-                  size_t out_stride);
+// Rows of floats, by strides in floats. out may be x or up.
+struct ActivationTile {
+  const float* x = nullptr;
+  const float* up = nullptr;  // or null
+  size_t stride = 0;          // of x and up
+  float* out = nullptr;
+  size_t out_stride = 0;
+  size_t rows = 0, columns = 0;
+};
+
+// out [rows, columns] = f(x) * up, without `up` f(x); the bits of Activate
+// followed by a product.
+void ActivateTile(Activation f, float alpha, const ActivationTile& tile);
 
 // One value in double: the oracle of the above, and the path of float64.
 double ActivateScalar(Activation f, double alpha, double x);
