@@ -27,8 +27,8 @@ using RowsFunction = void (*)(const QGemmArgs& g, const PanelChunk& p,
 
 // How one kind of product turns panels and multiplies rows by them.
 struct TileKernels {
-  PanelChunk (*prepare)(const BlockQuantMatrix& b, size_t row, size_t rows,
-                        size_t first, size_t count, QGemmWorker& w);
+  PanelChunk (*prepare)(const ChunkPlace& at, const ChunkPlace& next,
+                        QGemmWorker& w);
   RowsFunction (*kernel)(size_t rows);
   size_t most_rows;  // of a kernel
   bool halved;       // kernels are of most_rows, half of them, ... 1 rows
@@ -138,16 +138,26 @@ RowsFunction FloatRowsOf(size_t rows) {
   return FloatRows<kBits, kRows>;
 }
 
+// The chunk of columns n0 from block `first` on.
+ChunkPlace PlaceAt(const QGemmArgs& g, size_t product, size_t n0,
+                   size_t first) {
+  if (n0 >= g.b->n) return {};
+  return {.b = &g.Matrix(product),
+          .row = n0,
+          .rows = std::min(kQGemmColumns, g.b->n - n0),
+          .first = first,
+          .count = std::min(QGemmChunkBlocks(*g.b), g.b->blocks() - first)};
+}
+
 // Columns [n0, n0 + columns) of one product for rows [m0, m1): sums to the
 // worker and, unless a gate waits for them, on to c.
 void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
           size_t m1, size_t n0, size_t columns, QGemmWorker& w) {
-  const BlockQuantMatrix& b = g.Matrix(product);
-  const size_t chunk = QGemmChunkBlocks(b);
-  for (size_t block = 0; block < b.blocks(); block += chunk) {
-    const size_t count = std::min(chunk, b.blocks() - block);
-    const bool store = !g.gate && block + count == b.blocks();
-    PanelChunk p = k.prepare(b, n0, columns, block, count, w);
+  const size_t blocks = g.b->blocks(), chunk = QGemmChunkBlocks(*g.b);
+  for (size_t block = 0; block < blocks; block += chunk) {
+    const bool store = !g.gate && block + chunk >= blocks;
+    PanelChunk p = k.prepare(PlaceAt(g, product, n0, block),
+                             PlaceAt(g, product, n0 + g.panel_step, block), w);
     for (size_t m = m0; m < m1;) {
       const size_t rows = RowsOfCall(m, g.m, k.most_rows, k.halved);
       uint32_t* acc = w.acc[product] + (m - m0) * kQGemmColumns;
@@ -299,6 +309,12 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   SLM_DCHECK(!gate || CanGate(b, *gate->up));
   SLM_DCHECK(reinterpret_cast<uintptr_t>(scratch) % kAlignment == 0);
   if (m == 0) return;
+  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
+  // are whole panels: coarser ones leave threads unequal (896 columns: 3 to 4).
+  const size_t bytes_of_work =
+      b.n * b.row_bytes() * std::min<size_t>(m, 16) * (gate ? 2 : 1);
+  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
+  const bool few = m < kQGemmRowStep;
   const ScratchLayout s = Layout(m, b, mode, pool.size());
   auto* bytes = static_cast<uint8_t*>(scratch);
   const QGemmArgs args = {
@@ -315,7 +331,8 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
       .a_scales = reinterpret_cast<uint32_t*>(bytes + s.scales),
       .a_init = reinterpret_cast<uint32_t*>(bytes + s.init),
       .a_sums = reinterpret_cast<uint32_t*>(bytes + s.sums),
-      .workers = reinterpret_cast<QGemmWorker*>(bytes + s.workers)};
+      .workers = reinterpret_cast<QGemmWorker*>(bytes + s.workers),
+      .panel_step = kQGemmColumns * (few ? 1 : std::min(workers, pool.size()))};
   const bool vex = UseAvxVnni();
   const auto pack =
       vex ? HWY_DYNAMIC_POINTER(PackRowsVex) : HWY_DYNAMIC_POINTER(PackRows);
@@ -325,16 +342,11 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   ParallelFor(pool, m, kQGemmRowStep, [&](size_t begin, size_t end, size_t) {
     pack(args, begin, end);
   });
-  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
-  // are whole panels: coarser ones leave threads unequal (896 columns: 3 to 4).
-  const size_t bytes_of_work =
-      b.n * b.row_bytes() * std::min<size_t>(m, 16) * args.products();
-  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
   const auto range = [&](size_t begin, size_t end, size_t worker) {
     tiles(args, begin, end, worker);
   };
   // Few rows wait for memory, which likes to be read in long runs.
-  if (m < kQGemmRowStep) {
+  if (few) {
     ParallelFor(pool, b.n, kQGemmColumns, range, workers);
   } else {
     ParallelForEach(pool, b.n, kQGemmColumns, range, workers);

@@ -33,10 +33,14 @@ inline constexpr size_t kQGemvColumns = 64;
 // Units of a row that are multiplied at a time.
 inline constexpr size_t kQGemvUnits = 256;
 
-// Blocks of b in a panel. A multiple of 8/bits, so that a chunk of packed zero
-// points begins at a whole byte.
+// Blocks of b in a chunk; chunks of a panel are about equal. A multiple of
+// 8/bits, so that packed zero points of a chunk begin at a whole byte.
 inline size_t QGemmChunkBlocks(const BlockQuantMatrix& b) {
-  return std::max(kQGemmDepth / b.block_size, size_t{8} / b.bits);
+  const size_t unit = size_t{8} / b.bits;
+  const size_t most = std::max(kQGemmDepth / b.block_size, unit);
+  const size_t chunks = (b.blocks() + most - 1) / most;
+  const size_t even = (b.blocks() + chunks - 1) / chunks;
+  return (even + unit - 1) / unit * unit;
 }
 
 // Rows of a that share one pass: their int8 values stay in a last-level cache
@@ -64,6 +68,17 @@ inline size_t QGemvRowBytes(const BlockQuantMatrix& b) {
   return (b.row_bytes() + 63) / 64 * 64 * (8 / b.bits);
 }
 
+// Up to kQGemmColumns rows of a matrix, from `row` on, and blocks [first,
+// first + count) of them: what a panel is made of.
+struct ChunkPlace {
+  const BlockQuantMatrix* b = nullptr;  // null: nowhere
+  size_t row = 0, rows = 0, first = 0, count = 0;
+
+  const uint8_t* Bytes() const {
+    return b->b + row * b->row_bytes() + first * b->block_bytes();
+  }
+};
+
 // A chunk of kQGemmColumns rows of b, turned: column n in lane n.
 // words: int8 mode [depth/4][columns][4] bytes, 4 columns of b each, in the
 // order of the sub-vectors (dot-inl.h); float mode [words of a row][columns].
@@ -74,11 +89,11 @@ struct PanelChunk {
   size_t blocks;
   size_t groups_per_block;  // bs / 16
   bool first;               // sums start here
-  // Half of the bytes that the next panel is made of, 16 rows by `next_stride`:
-  // the first kernel asks for them, turning this panel for the other half, so
+  // Half of the bytes that the next chunk is made of, 16 rows by `next_stride`:
+  // the first kernel asks for them, turning this chunk for the other half, so
   // that memory is busy during both. Null: nothing to fetch.
-  const uint8_t* next;
-  size_t next_stride, next_bytes;
+  const uint8_t* next = nullptr;
+  size_t next_stride = 0, next_bytes = 0;
 };
 
 // R rows of int8 activations: 16 columns of row 0, of row 1, ... of row R-1,
@@ -117,6 +132,8 @@ struct QGemmArgs {
   uint32_t* a_init;
   uint32_t* a_sums;
   QGemmWorker* workers;
+  // Columns from a worker's panel to its next, if all keep step.
+  size_t panel_step;
 
   size_t products() const { return gate ? 2 : 1; }
   const BlockQuantMatrix& Matrix(size_t product) const {

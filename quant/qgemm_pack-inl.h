@@ -285,11 +285,7 @@ HWY_INLINE PanelChunk TurnScales(const BlockQuantMatrix& b, size_t row,
           .zero_points = w.zero_points,
           .blocks = count,
           .groups_per_block = b.block_size / 16,
-          .first = first == 0,
-          .next = b.b + (row + kQGemmColumns) * b.row_bytes() +
-                  first * b.block_bytes(),
-          .next_stride = b.row_bytes(),
-          .next_bytes = count * b.block_bytes()};
+          .first = first == 0};
 }
 
 // Sub-vector s of a word of b to word s of `out`, [.][kQGemmColumns].
@@ -301,10 +297,19 @@ HWY_INLINE void StoreSubVectors(VU32 word, uint32_t* HWY_RESTRICT out) {
   }
 }
 
-// A line of each of the rows that the next panel turns: 16 streams of a few
+// A line of each of the rows that the next chunk turns: 16 streams of a few
 // lines end before the processor has learnt them.
 HWY_INLINE void PrefetchRows(const uint8_t* base, size_t stride) {
   for (size_t n = 0; n < kTile; ++n) hwy::Prefetch(base + n * stride);
+}
+
+// Those of the scales of kTile rows from `lane` on.
+HWY_INLINE void PrefetchScales(const ChunkPlace& at, size_t lane) {
+  const size_t bytes = BytesFor(at.b->scale_dtype, 1);
+  const size_t stride = at.b->blocks() * bytes;
+  PrefetchRows(static_cast<const uint8_t*>(at.b->scales) +
+                   (at.row + lane) * stride + at.first * bytes,
+               stride);
 }
 
 // out [bytes * 8/bits / 4][kQGemmColumns]: 16 lanes of each are the sub-vectors
@@ -336,31 +341,34 @@ HWY_INLINE void UnpackRows(const uint8_t* base, size_t stride, size_t rows,
   }
 }
 
-// Blocks [first, first + count) of up to kQGemmColumns rows of b from `row` on.
+// Turns the chunk at `at`, while memory brings the first half of `next`.
 template <Dot kDot, int kBits, bool kInt8>
-PanelChunk PrepareChunk(const BlockQuantMatrix& b, size_t row, size_t rows,
-                        size_t first, size_t count, QGemmWorker& w) {
+PanelChunk PrepareChunk(const ChunkPlace& at, const ChunkPlace& next,
+                        QGemmWorker& w) {
+  const BlockQuantMatrix& b = *at.b;
+  const size_t bytes = at.count * b.block_bytes();
   PanelChunk p = {};
   for (size_t lane = 0; lane < kQGemmColumns; lane += kTile) {
     // A missing half repeats the first: its columns are not stored.
-    const size_t at = lane < rows ? row + lane : row;
-    const size_t some = HWY_MIN(kTile, row + rows - at);
-    const uint8_t* base = b.b + at * b.row_bytes() + first * b.block_bytes();
-    const size_t bytes = count * b.block_bytes();
+    const size_t skip = lane < at.rows ? lane : 0;
+    const size_t some = HWY_MIN(kTile, at.rows - skip);
+    const uint8_t* base = at.Bytes() + skip * b.row_bytes();
     if constexpr (kInt8) {
-      const uint8_t* next = base + kQGemmColumns * b.row_bytes();
-      UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes,
-                              lane == 0 ? next : nullptr, w.panel + lane);
+      const uint8_t* ahead = next.b && lane == 0 ? next.Bytes() : nullptr;
+      UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes, ahead,
+                              w.panel + lane);
     } else {
       TransposeWords<kQGemmColumns>(base, b.row_bytes(), some, bytes,
                                     w.panel + lane);
     }
-    const size_t scale_bytes = BytesFor(b.scale_dtype, 1);
-    const size_t scale_stride = b.blocks() * scale_bytes;
-    PrefetchRows(static_cast<const uint8_t*>(b.scales) +
-                     (at + kQGemmColumns) * scale_stride + first * scale_bytes,
-                 scale_stride);
-    p = TurnScales<kQGemmColumns>(b, at, some, first, count, kInt8, lane, w);
+    p = TurnScales<kQGemmColumns>(b, at.row + skip, some, at.first, at.count,
+                                  kInt8, lane, w);
+    if (next.b) PrefetchScales(next, lane);
+  }
+  if (next.b) {
+    p.next = next.Bytes() + kTile * next.b->row_bytes();
+    p.next_stride = next.b->row_bytes();
+    p.next_bytes = next.count * next.b->block_bytes();
   }
   return p;
 }
