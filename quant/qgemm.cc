@@ -157,7 +157,7 @@ void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
   for (size_t block = 0; block < blocks; block += chunk) {
     const bool store = !g.gate && block + chunk >= blocks;
     PanelChunk p = k.prepare(PlaceAt(g, product, n0, block),
-                             PlaceAt(g, product, n0 + g.panel_step, block), w);
+                             PlaceAt(g, product, n0 + kQGemmColumns, block), w);
     for (size_t m = m0; m < m1;) {
       const size_t rows = RowsOfCall(m, g.m, k.most_rows, k.halved);
       uint32_t* acc = w.acc[product] + (m - m0) * kQGemmColumns;
@@ -309,12 +309,6 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   SLM_DCHECK(!gate || CanGate(b, *gate->up));
   SLM_DCHECK(reinterpret_cast<uintptr_t>(scratch) % kAlignment == 0);
   if (m == 0) return;
-  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
-  // are whole panels: coarser ones leave threads unequal (896 columns: 3 to 4).
-  const size_t bytes_of_work =
-      b.n * b.row_bytes() * std::min<size_t>(m, 16) * (gate ? 2 : 1);
-  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
-  const bool few = m < kQGemmRowStep;
   const ScratchLayout s = Layout(m, b, mode, pool.size());
   auto* bytes = static_cast<uint8_t*>(scratch);
   const QGemmArgs args = {
@@ -331,8 +325,7 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
       .a_scales = reinterpret_cast<uint32_t*>(bytes + s.scales),
       .a_init = reinterpret_cast<uint32_t*>(bytes + s.init),
       .a_sums = reinterpret_cast<uint32_t*>(bytes + s.sums),
-      .workers = reinterpret_cast<QGemmWorker*>(bytes + s.workers),
-      .panel_step = kQGemmColumns * (few ? 1 : std::min(workers, pool.size()))};
+      .workers = reinterpret_cast<QGemmWorker*>(bytes + s.workers)};
   const bool vex = UseAvxVnni();
   const auto pack =
       vex ? HWY_DYNAMIC_POINTER(PackRowsVex) : HWY_DYNAMIC_POINTER(PackRows);
@@ -342,15 +335,17 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   ParallelFor(pool, m, kQGemmRowStep, [&](size_t begin, size_t end, size_t) {
     pack(args, begin, end);
   });
+  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
+  // are small: coarser ones leave threads unequal (896 columns: 3 to 4).
+  const size_t column_bytes = b.row_bytes() * args.products();
+  const size_t bytes_of_work = b.n * column_bytes * std::min<size_t>(m, 16);
+  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
+  const bool wide = UseQGemv(b, m) && column_bytes * kQGemvColumns <= 64 << 10;
+  const size_t grain = wide ? kQGemvColumns : kQGemmColumns;
   const auto range = [&](size_t begin, size_t end, size_t worker) {
     tiles(args, begin, end, worker);
   };
-  // Few rows wait for memory, which likes to be read in long runs.
-  if (few) {
-    ParallelFor(pool, b.n, kQGemmColumns, range, workers);
-  } else {
-    ParallelForEach(pool, b.n, kQGemmColumns, range, workers);
-  }
+  ParallelForEach(pool, b.n, grain, range, workers);
 }
 
 }  // namespace slm

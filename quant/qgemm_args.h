@@ -132,8 +132,6 @@ struct QGemmArgs {
   uint32_t* a_init;
   uint32_t* a_sums;
   QGemmWorker* workers;
-  // Columns from a worker's panel to its next, if all keep step.
-  size_t panel_step;
 
   size_t products() const { return gate ? 2 : 1; }
   const BlockQuantMatrix& Matrix(size_t product) const {

@@ -120,7 +120,8 @@ struct ThreadPool::Impl {
 
 ThreadPool::ThreadPool(size_t threads)
     : impl_(std::make_unique<Impl>()),
-      size_(threads ? threads : AvailableCores()) {
+      size_(threads ? threads : AvailableCores()),
+      shares_(std::make_unique<Share[]>(size_)) {
   impl_->threads.reserve(size_ - 1);
   for (size_t i = 1; i < size_; ++i) {
     impl_->threads.emplace_back([this, i] { impl_->Worker(i); });

@@ -3,6 +3,7 @@
 #ifndef SLM_RUNTIME_CORE_THREADS_H_
 #define SLM_RUNTIME_CORE_THREADS_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,35 @@ namespace slm {
 
 // Processors that this process may use: affinity mask and cgroup CPU quota.
 size_t AvailableCores();
+
+// Blocks [begin, end) of a loop that nobody has begun: their owner takes the
+// first, others the last.
+class alignas(64) Share {
+ public:
+  void Set(size_t begin, size_t end) {
+    left_.store(Pack(begin, end), std::memory_order_relaxed);
+  }
+  // False if nothing is left.
+  bool Take(bool first, size_t* block) {
+    uint64_t left = left_.load(std::memory_order_relaxed);
+    for (;;) {
+      const size_t begin = left >> 32, end = left & 0xFFFFFFFF;
+      if (begin >= end) return false;
+      const uint64_t rest = first ? Pack(begin + 1, end) : Pack(begin, end - 1);
+      *block = first ? begin : end - 1;
+      // Relaxed: what is computed is published by ThreadPool::Run.
+      if (left_.compare_exchange_weak(left, rest, std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+  }
+
+ private:
+  static uint64_t Pack(size_t begin, size_t end) {
+    return uint64_t{begin} << 32 | end;
+  }
+  std::atomic<uint64_t> left_{0};
+};
 
 // One Run at a time: a session takes the pool while it computes. Workers spin
 // for a short while between loops, then sleep.
@@ -33,10 +63,14 @@ class ThreadPool {
   // the calling thread, after all are done: the first one's wins.
   void Run(void (*body)(void* context, size_t worker), void* context);
 
+  // [size()], for the loop that runs.
+  Share* shares() { return shares_.get(); }
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
   size_t size_;
+  std::unique_ptr<Share[]> shares_;
 };
 
 // Splits [0, count) into contiguous ranges, one per worker, each a multiple of
@@ -73,23 +107,28 @@ void ParallelFor(ThreadPool& pool, size_t count, size_t grain, const Body& body,
       &context);
 }
 
-// The same ranges of one grain each, taken in ascending order by whichever
-// worker is free: for long loops, in which workers do not keep step on a
-// machine that others use, too. Only where no result depends on the worker.
+// The same, but each range is of one grain: a worker takes those of its share
+// in ascending order, then the last ones of others. For long loops, in which
+// workers do not keep step on a machine that others use, too. Only where no
+// result depends on the worker; below 2^32 ranges.
 template <typename Body>
 void ParallelForEach(ThreadPool& pool, size_t count, size_t grain,
                      const Body& body, size_t most_workers = SIZE_MAX) {
   const size_t blocks = (count + grain - 1) / grain;
-  std::atomic<size_t> next{0};
-  ParallelFor(
-      pool, blocks < pool.size() ? blocks : pool.size(), 1,
-      [&](size_t, size_t, size_t worker) {
-        for (size_t i; (i = next.fetch_add(1)) < blocks;) {
-          const size_t begin = i * grain;
-          body(begin, count - begin < grain ? count : begin + grain, worker);
-        }
-      },
-      most_workers);
+  const size_t workers = std::min({blocks, pool.size(), most_workers});
+  Share* const shares = pool.shares();
+  for (size_t w = 0; w < workers; ++w) {
+    shares[w].Set(blocks * w / workers, blocks * (w + 1) / workers);
+  }
+  ParallelFor(pool, workers, 1, [&](size_t, size_t, size_t worker) {
+    for (size_t i = 0; i < workers; ++i) {
+      Share& share = shares[(worker + i) % workers];
+      for (size_t block; share.Take(/*first=*/i == 0, &block);) {
+        const size_t begin = block * grain;
+        body(begin, std::min(count, begin + grain), worker);
+      }
+    }
+  });
 }
 
 }  // namespace slm
