@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // com.microsoft MatMulNBits: Y [..., N] = A [..., K] x dequant(B [N, K])^T, and
-// the plan's own pair of them, GatedMatMulNBits.
+// the plan's own pair and three of them, GatedMatMulNBits and GatedMlpNBits.
 #include "ops/block_weights.h"
 #include "ops/families.h"
 #include "ops/kernels/activation.h"
@@ -23,30 +23,37 @@ bool IsBlockSize(int64_t size) {
   return size >= 16 && size <= 256 && (size & (size - 1)) == 0;
 }
 
-Result<NBitsParams> ReadNBits(AttributeReader& a) {
+// The attributes that describe a matrix [N, K].
+struct NBitsNames {
+  const char *n, *k, *bits, *block_size;
+};
+constexpr NBitsNames kOwn = {"N", "K", "bits", "block_size"};
+
+// What is wrong is a failure of a.Finish.
+NBitsParams ReadNBits(AttributeReader& a, const NBitsNames& names) {
   // More than any tensor holds; keeps products of sizes far from overflow.
   constexpr int64_t kMaxSize = int64_t{1} << 31;
-  const int64_t k = a.RequiredInt("K");
-  const int64_t n = a.RequiredInt("N");
-  const int64_t block = a.RequiredInt("block_size");
-  const int64_t bits = a.Int("bits", 4);
+  const int64_t k = a.RequiredInt(names.k);
+  const int64_t n = a.RequiredInt(names.n);
+  const int64_t block = a.RequiredInt(names.block_size);
+  const int64_t bits = a.Int(names.bits, 4);
   const int64_t level = a.Int("accuracy_level", 0);
   a.OnlyInt("weight_prepacked", 0);  // layouts of other processors
   for (int64_t size : {k, n}) {
-    a.FailUnless(size > 0 && size <= kMaxSize,
-                 Format("K = %lld, N = %lld: sizes must be 1 to 2^31",
-                        static_cast<long long>(k), static_cast<long long>(n)));
+    a.FailUnless(
+        size > 0 && size <= kMaxSize,
+        Format("%s = %lld, %s = %lld: sizes must be 1 to 2^31", names.k,
+               static_cast<long long>(k), names.n, static_cast<long long>(n)));
   }
-  a.FailUnless(
-      bits == 2 || bits == 4 || bits == 8,
-      Format("bits = %lld, supported: 2, 4, 8", static_cast<long long>(bits)));
+  a.FailUnless(bits == 2 || bits == 4 || bits == 8,
+               Format("%s = %lld, supported: 2, 4, 8", names.bits,
+                      static_cast<long long>(bits)));
   a.FailUnless(IsBlockSize(block),
-               Format("block_size = %lld, supported: powers of two, 16 to 256",
-                      static_cast<long long>(block)));
+               Format("%s = %lld, supported: powers of two, 16 to 256",
+                      names.block_size, static_cast<long long>(block)));
   a.FailUnless(level >= 0 && level <= 4,
                Format("accuracy_level = %lld, supported: 0 to 4",
                       static_cast<long long>(level)));
-  SLM_RETURN_IF_ERROR(a.Finish());
   NBitsParams p;
   p.n = static_cast<size_t>(n);
   p.k = static_cast<size_t>(k);
@@ -59,13 +66,14 @@ Result<NBitsParams> ReadNBits(AttributeReader& a) {
 Result<OpParams> ParseNBits(AttributeReader& a) {
   a.CheckArity(3, 6, 1);
   a.FailUnless(!a.HasInput(4), "input 4 (g_idx, deprecated) is not supported");
-  SLM_ASSIGN_OR_RETURN(const NBitsParams p, ReadNBits(a));
+  const NBitsParams p = ReadNBits(a, kOwn);
+  SLM_RETURN_IF_ERROR(a.Finish());
   return MakeParams(p);
 }
 
 // Input `first` and those behind it: B, scales, zero points.
-Result<BlockQuantMatrix> Weights(const OpContext& c, size_t first) {
-  const auto& p = c.Params<NBitsParams>();
+Result<BlockQuantMatrix> Weights(const OpContext& c, const NBitsParams& p,
+                                 size_t first) {
   return MakeBlockQuantMatrix(
       {.n = p.n,
        .k = p.k,
@@ -76,13 +84,12 @@ Result<BlockQuantMatrix> Weights(const OpContext& c, size_t first) {
        .zero_points = c.HasInput(first + 2) ? c.inputs[first + 2] : nullptr});
 }
 
-Status CheckBias(const OpContext& c, size_t input) {
-  const size_t n = c.Params<NBitsParams>().n;
+Status CheckBias(const OpContext& c, const NBitsParams& p, size_t input) {
   if (c.HasInput(input) &&
-      (c.In(input).dtype != DType::kF32 || c.In(input).shape.Count() != n)) {
+      (c.In(input).dtype != DType::kF32 || c.In(input).shape.Count() != p.n)) {
     return Invalid("bias is %s %s, expected float [%zu]",
                    Name(c.In(input).dtype),
-                   c.In(input).shape.ToString().c_str(), n);
+                   c.In(input).shape.ToString().c_str(), p.n);
   }
   return OkStatus();
 }
@@ -91,35 +98,46 @@ const float* Bias(const OpContext& c, size_t input) {
   return c.HasInput(input) ? c.In(input).As<float>() : nullptr;
 }
 
-Status InferNBits(OpContext& c) {
-  const auto& p = c.Params<NBitsParams>();
-  const TensorView& a = c.In(0);
-  if (a.dtype != DType::kF32) {
-    return Invalid("A has type %s, supported: float", Name(a.dtype));
+// [..., N] for rows [..., K].
+Result<Shape> ShapeOfProduct(const Shape& a, const NBitsParams& p) {
+  if (a.rank() == 0 || a.back() != static_cast<int64_t>(p.k)) {
+    return Invalid("A %s does not end in K = %zu", a.ToString().c_str(), p.k);
   }
-  if (a.shape.rank() == 0 || a.shape.back() != static_cast<int64_t>(p.k)) {
-    return Invalid("A %s does not end in K = %zu", a.shape.ToString().c_str(),
-                   p.k);
-  }
-  SLM_RETURN_IF_ERROR(CheckBias(c, 5));
-  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, 1));
-  Shape out = a.shape;
+  Shape out = a;
   out[out.rank() - 1] = static_cast<int64_t>(p.n);
-  const auto checked = Shape::Make(out.dims());
+  auto checked = Shape::Make(out.dims());
   if (!checked) {
     return Invalid("output %s is too large", out.ToString().c_str());
   }
-  c.SetOutput(0, DType::kF32, *checked);
+  return *checked;
+}
+
+Status CheckType(const TensorView& a) {
+  if (a.dtype == DType::kF32) return OkStatus();
+  return Invalid("A has type %s, supported: float", Name(a.dtype));
+}
+
+size_t RowCount(const OpContext& c, const NBitsParams& p) {
+  return c.In(0).Count() / p.k;
+}
+
+Status InferNBits(OpContext& c) {
+  const auto& p = c.Params<NBitsParams>();
+  SLM_RETURN_IF_ERROR(CheckType(c.In(0)));
+  SLM_ASSIGN_OR_RETURN(const Shape out, ShapeOfProduct(c.In(0).shape, p));
+  SLM_RETURN_IF_ERROR(CheckBias(c, p, 5));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, p, 1));
+  c.SetOutput(0, DType::kF32, out);
   c.scratch_bytes =
-      QGemmScratchBytes(a.shape.Count() / p.k, b, p.mode, c.pool->size());
+      QGemmScratchBytes(RowCount(c, p), b, p.mode, c.pool->size());
   return OkStatus();
 }
 
 void RunNBits(OpContext& c) {
   const auto& p = c.Params<NBitsParams>();
-  const size_t m = c.In(0).Count() / p.k;
+  const size_t m = RowCount(c, p);
   if (m == 0) return;
-  const auto b = Weights(c, 1);  // cannot fail: infer has checked it
+  const auto b = Weights(c, p, 1);  // cannot fail: infer has checked it
   QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
         c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch);
 }
@@ -140,60 +158,129 @@ constexpr GateRow kGates[] = {
     {"gelu_tanh", Activation::kGeluTanh, 0},
 };
 
-Result<OpParams> ParseGated(AttributeReader& a) {
+NBitsParams ReadGated(AttributeReader& a) {
   const std::string name = a.String("activation", "");
-  SLM_ASSIGN_OR_RETURN(NBitsParams p, ReadNBits(a));
+  NBitsParams p = ReadNBits(a, kOwn);
   for (const GateRow& row : kGates) {
     if (name != row.name) continue;
     p.activation = row.f;
     p.alpha = row.alpha;
-    return MakeParams(p);
+    return p;
   }
-  return Invalid("activation \"%s\" is not supported", Printable(name).c_str());
+  a.Fail(Format("activation \"%s\" is not supported", Printable(name).c_str()));
+  return p;
 }
 
-Status InferGated(OpContext& c) {
-  SLM_RETURN_IF_ERROR(InferNBits(c));
-  SLM_RETURN_IF_ERROR(CheckBias(c, kUp + 4));
-  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, 1));
-  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix up, Weights(c, kUp));
+Result<OpParams> ParseGated(AttributeReader& a) {
+  const NBitsParams p = ReadGated(a);
+  SLM_RETURN_IF_ERROR(a.Finish());
+  return MakeParams(p);
+}
+
+Status CheckUp(const OpContext& c, const NBitsParams& p) {
+  SLM_RETURN_IF_ERROR(CheckBias(c, p, kUp + 4));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, p, 1));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix up, Weights(c, p, kUp));
   if (!CanGate(b, up)) return Invalid("weights of two kinds");
   return OkStatus();
 }
 
+Status InferGated(OpContext& c) {
+  SLM_RETURN_IF_ERROR(InferNBits(c));
+  return CheckUp(c, c.Params<NBitsParams>());
+}
+
+QGemmGate GateOf(const OpContext& c, const NBitsParams& p,
+                 const BlockQuantMatrix& up) {
+  return {.up = &up,
+          .up_bias = Bias(c, kUp + 4),
+          .f =
+              [](const void* context, const GateTile& t) {
+                const auto& params = *static_cast<const NBitsParams*>(context);
+                ActivateTile(params.activation, params.alpha,
+                             {.x = t.gate,
+                              .up = t.up,
+                              .stride = t.stride,
+                              .out = t.c,
+                              .out_stride = t.ldc,
+                              .rows = t.rows,
+                              .columns = t.columns});
+              },
+          .context = &p};
+}
+
 void RunGated(OpContext& c) {
   const auto& p = c.Params<NBitsParams>();
-  const size_t m = c.In(0).Count() / p.k;
+  const size_t m = RowCount(c, p);
   if (m == 0) return;
-  const auto b = Weights(c, 1), up = Weights(c, kUp);
-  const QGemmGate gate = {.up = &*up,
-                          .up_bias = Bias(c, kUp + 4),
-                          .f =
-                              [](const void* context, const GateTile& t) {
-                                const auto& params =
-                                    *static_cast<const NBitsParams*>(context);
-                                ActivateTile(params.activation, params.alpha,
-                                             {.x = t.gate,
-                                              .up = t.up,
-                                              .stride = t.stride,
-                                              .out = t.c,
-                                              .out_stride = t.ldc,
-                                              .rows = t.rows,
-                                              .columns = t.columns});
-                              },
-                          .context = &p};
+  const auto b = Weights(c, p, 1), up = Weights(c, p, kUp);
+  const QGemmGate gate = GateOf(c, p, *up);
   QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
         c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch, &gate);
 }
 
+// GatedMlpNBits: Z = Y x dequant(D)^T + bias_d with Y as above, D and its four
+// behind U's.
+constexpr size_t kDown = kUp + 5;
+constexpr NBitsNames kDownNames = {"down_N", "N", "down_bits",
+                                   "down_block_size"};
+
+struct GatedMlpParams {
+  NBitsParams gated, down;
+};
+
+Result<OpParams> ParseGatedMlp(AttributeReader& a) {
+  const GatedMlpParams p = {ReadGated(a), ReadNBits(a, kDownNames)};
+  a.FailUnless(p.down.mode == QGemmMode::kInt8Activations,
+               "accuracy_level is not 4");
+  SLM_RETURN_IF_ERROR(a.Finish());
+  return MakeParams(p);
+}
+
+Status InferGatedMlp(OpContext& c) {
+  const auto& p = c.Params<GatedMlpParams>();
+  SLM_RETURN_IF_ERROR(CheckType(c.In(0)));
+  SLM_ASSIGN_OR_RETURN(const Shape y, ShapeOfProduct(c.In(0).shape, p.gated));
+  SLM_ASSIGN_OR_RETURN(const Shape out, ShapeOfProduct(y, p.down));
+  SLM_RETURN_IF_ERROR(CheckBias(c, p.gated, 5));
+  SLM_RETURN_IF_ERROR(CheckUp(c, p.gated));
+  SLM_RETURN_IF_ERROR(CheckBias(c, p.down, kDown + 4));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix b, Weights(c, p.gated, 1));
+  SLM_ASSIGN_OR_RETURN(const BlockQuantMatrix down, Weights(c, p.down, kDown));
+  if (!CanFeed(b, down)) return Invalid("weights do not fit each other");
+  c.SetOutput(0, DType::kF32, out);
+  c.scratch_bytes =
+      QGatedMlpScratchBytes(RowCount(c, p.gated), b, down, c.pool->size());
+  return OkStatus();
+}
+
+void RunGatedMlp(OpContext& c) {
+  const auto& p = c.Params<GatedMlpParams>();
+  const size_t m = RowCount(c, p.gated);
+  if (m == 0) return;
+  const auto b = Weights(c, p.gated, 1), up = Weights(c, p.gated, kUp);
+  const auto down = Weights(c, p.down, kDown);
+  const GatedMlp mlp = {.b = &*b,
+                        .bias = Bias(c, 5),
+                        .gate = GateOf(c, p.gated, *up),
+                        .down = &*down,
+                        .down_bias = Bias(c, kDown + 4)};
+  QGatedMlp(*c.pool, c.In(0).As<float>(), p.gated.k, m, mlp,
+            c.Out(0).Mutable<float>(), p.down.n, c.scratch);
+}
+
 // Scales, and zero points in the type of the scales.
 constexpr uint32_t kHalfScales = 1u << 2 | 1u << 3;
+constexpr uint32_t kHalfGated = kHalfScales | kHalfScales << (kUp - 1);
+constexpr uint32_t kHalfMlp = kHalfGated | kHalfScales << (kDown - 1);
 
 constexpr OpDef kOps[] = {
     {"com.microsoft", "MatMulNBits", 1, kLatestOpset, ParseNBits, InferNBits,
      RunNBits, kRowwise, kHalfScales},
     {"slm", "GatedMatMulNBits", 1, kLatestOpset, ParseGated, InferGated,
-     RunGated, kRowwise, kHalfScales | kHalfScales << (kUp - 1)},
+     RunGated, kRowwise, kHalfGated},
+    {"slm", "GatedMlpNBits", 1, kLatestOpset, ParseGatedMlp, InferGatedMlp,
+     RunGatedMlp, kRowwise, kHalfMlp},
 };
 
 }  // namespace

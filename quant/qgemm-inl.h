@@ -39,26 +39,23 @@ HWY_INLINE void StoreRows(const uint32_t* acc, size_t stride, const float* bias,
   }
 }
 
-// The same from both products, [rows][stride] each, through the gate.
-HWY_INLINE void GateRows(QGemmWorker& w, size_t stride, size_t row, size_t rows,
-                         size_t n0, size_t columns, const QGemmArgs& g) {
-  float* const sums[2] = {reinterpret_cast<float*>(w.acc[0]),
-                          reinterpret_cast<float*>(w.acc[1])};
+// A tile's c from both products, which lie in the worker from word `at` on; t
+// has all but them.
+HWY_INLINE void GateRows(const QGemmArgs& g, QGemmWorker& w, size_t at,
+                         size_t n0, GateTile t) {
+  float* const sums[2] = {reinterpret_cast<float*>(w.acc[0] + at),
+                          reinterpret_cast<float*>(w.acc[1] + at)};
   for (size_t product = 0; product < 2; ++product) {
     const float* bias = g.Bias(product);
-    for (size_t r = 0; bias && r < rows; ++r) {
-      for (size_t n = 0; n < columns; ++n) {
-        sums[product][r * stride + n] += bias[n0 + n];
+    for (size_t r = 0; bias && r < t.rows; ++r) {
+      for (size_t n = 0; n < t.columns; ++n) {
+        sums[product][r * t.stride + n] += bias[n0 + n];
       }
     }
   }
-  g.gate->f(g.gate->context, {.gate = sums[0],
-                              .up = sums[1],
-                              .stride = stride,
-                              .rows = rows,
-                              .columns = columns,
-                              .c = g.c + row * g.ldc + n0,
-                              .ldc = g.ldc});
+  t.gate = sums[0];
+  t.up = sums[1];
+  g.gate->f(g.gate->context, t);
 }
 
 // The columns and rows that a kernel holds in registers. An accumulator is two

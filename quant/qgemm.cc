@@ -15,6 +15,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_pack-inl.h"
+#include "quant/qgemm_rows-inl.h"
 #include "quant/qgemv-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -32,61 +33,10 @@ struct TileKernels {
   RowsFunction (*kernel)(size_t rows);
   size_t most_rows;  // of a kernel
   bool halved;       // kernels are of most_rows, half of them, ... 1 rows
+  // A tile of floats to packed rows of another product; int8 only.
+  void (*quantize)(const float* tile, size_t begin, size_t end, size_t n0,
+                   size_t columns, const QGemmArgs& g);
 };
-
-// Rows of the kernel call that starts with row `first` of `m`: a step of
-// kQGemmRowStep is cut into as few and as even pieces as there are kernels for.
-// Packing and product ask alike, in whatever ranges.
-HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most, bool halved) {
-  const size_t step_end = (first / kQGemmRowStep + 1) * kQGemmRowStep;
-  const size_t left = HWY_MIN(step_end, m) - first;
-  if (halved) {
-    while (most > left) most /= 2;
-    return most;
-  }
-  const size_t pieces = (left + most - 1) / most;
-  return (left + pieces - 1) / pieces;
-}
-
-template <Dot kDot, int kBits>
-void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
-  const size_t blocks = g.b->blocks(), bs = g.b->block_size;
-  if (UseQGemv(*g.b, g.m)) {
-    if constexpr (kBits != 2) {
-      for (size_t r = begin; r < end; ++r) {
-        const StreamOrder to = {g.a_words + r * QGemvRowBytes(*g.b) / 4};
-        QuantizeRow<kDot, kBits>(g.a + r * g.lda, g, to, r * blocks, 1);
-      }
-    }
-    return;
-  }
-  for (size_t first = begin; first < end;) {
-    const size_t rows = RowsOfCall(first, g.m, Int8Shape<kDot>::kRows, false);
-    for (size_t r = 0; r < rows; ++r) {
-      const PanelOrder to = {g.a_words + first * blocks * (bs / 4), rows, r};
-      QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
-                               first * blocks + r, rows);
-    }
-    first += rows;
-  }
-}
-
-// Packs rows [begin, end) of a: multiples of kQGemmRowStep, or g.m.
-template <Dot kDot>
-void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
-  if (g.int8) {
-    if (g.b->bits == 8) return PackInt8Rows<kDot, 8>(g, begin, end);
-    if (g.b->bits == 4) return PackInt8Rows<kDot, 4>(g, begin, end);
-    return PackInt8Rows<kDot, 2>(g, begin, end);
-  }
-  for (size_t first = begin; first < end;) {
-    const size_t rows = RowsOfCall(first, g.m, kMaxRows, true);
-    for (size_t r = 0; r < rows; ++r) {
-      PackFloatRow(g.a + (first + r) * g.lda, *g.b, rows, r, g, first);
-    }
-    first += rows;
-  }
-}
 
 // One chunk of a panel times `kRows` packed rows from `row` on.
 template <Dot kDot, bool kSigned, bool kHasZp, int kRows>
@@ -176,6 +126,33 @@ void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
   }
 }
 
+// Both products' columns [n0, n0 + columns) of rows [m0, m1) from the worker
+// through the gate, to c or into the rows of the next product: a step of rows
+// at a time, which stays in the first cache.
+void GateTiles(const QGemmArgs& g, const TileKernels& k, size_t m0, size_t m1,
+               size_t n0, size_t columns, QGemmWorker& w) {
+  for (size_t m = m0; m < m1; m += kQGemmRowStep) {
+    const size_t at = (m - m0) * kQGemmColumns;
+    GateTile t = {.stride = kQGemmColumns,
+                  .rows = std::min(kQGemmRowStep, m1 - m),
+                  .columns = columns};
+    if (!g.next) {
+      t.c = g.c + m * g.ldc + n0;
+      t.ldc = g.ldc;
+      GateRows(g, w, at, n0, t);
+      continue;
+    }
+    t.c = reinterpret_cast<float*>(w.acc[0] + at);
+    t.ldc = kQGemmColumns;
+    GateRows(g, w, at, n0, t);
+    // A row's last block ends in zeros.
+    for (size_t r = 0; columns < kQGemmColumns && r < t.rows; ++r) {
+      std::fill_n(t.c + r * t.ldc + columns, kQGemmColumns - columns, 0.0f);
+    }
+    k.quantize(t.c, m, m + t.rows, n0, columns, *g.next);
+  }
+}
+
 // Columns [begin, end) of c for all rows.
 void Tiles(const QGemmArgs& g, const TileKernels& k, size_t begin, size_t end,
            QGemmWorker& w) {
@@ -187,7 +164,7 @@ void Tiles(const QGemmArgs& g, const TileKernels& k, size_t begin, size_t end,
       for (size_t product = 0; product < g.products(); ++product) {
         Tile(g, k, product, m0, m1, n0, columns, w);
       }
-      if (g.gate) GateRows(w, kQGemmColumns, m0, m1 - m0, n0, columns, g);
+      if (g.gate) GateTiles(g, k, m0, m1, n0, columns, w);
     }
   }
 }
@@ -200,7 +177,8 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
         .prepare = PrepareChunk<kNativeDot, kBits, false>,
         .kernel = FloatRowsOf<kBits>,
         .most_rows = kMaxRows,
-        .halved = true};
+        .halved = true,
+        .quantize = nullptr};
     return Tiles(g, kFloat, begin, end, w);
   }
   const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
@@ -215,7 +193,8 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
                             .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
                                          : Int8RowsOf<kDot, kSigned, false>,
                             .most_rows = Int8Shape<kDot>::kRows,
-                            .halved = false};
+                            .halved = false,
+                            .quantize = QuantizeTile<kDot>};
   Tiles(g, int8, begin, end, w);
 }
 
@@ -265,25 +244,91 @@ constexpr size_t RoundUp(size_t value) {
   return (value + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// Offsets of the parts of the scratch memory.
-struct ScratchLayout {
-  size_t words, scales, init, sums, workers, total;
+// Offsets of the parts of packed activations; words are the first.
+struct PackedLayout {
+  size_t scales, init, sums, total;
 };
 
-ScratchLayout Layout(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
-                     size_t threads) {
+PackedLayout LayoutOf(size_t m, const BlockQuantMatrix& b, QGemmMode mode) {
   const bool int8 = mode == QGemmMode::kInt8Activations;
   const size_t elements = m * b.blocks() * b.block_size;
   // No less than fewer rows need, whose packing may be the wider one.
   const size_t few = FitsQGemv(b) ? std::min(m, kQGemvRows) : 0;
   const size_t words = std::max(elements, few * QGemvRowBytes(b));  // int8
   const size_t per_block = int8 ? RoundUp(m * b.blocks() * 4) : 0;
-  ScratchLayout s;
-  s.words = 0;
+  PackedLayout s;
   s.scales = RoundUp(int8 ? words : elements * sizeof(float));
   s.init = s.scales + per_block;
   s.sums = s.init + per_block;
-  s.workers = s.sums + per_block;
+  s.total = s.sums + per_block;
+  return s;
+}
+
+// The arguments of one product but for its gate, with `packed` for its rows.
+QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
+                 const BlockQuantMatrix& b, const float* bias, float* c,
+                 size_t ldc, QGemmMode mode, uint8_t* packed, void* workers) {
+  SLM_DCHECK(b.Valid());
+  SLM_DCHECK(reinterpret_cast<uintptr_t>(packed) % kAlignment == 0);
+  const PackedLayout s = LayoutOf(m, b, mode);
+  return {.a = a,
+          .lda = lda,
+          .m = m,
+          .b = &b,
+          .bias = bias,
+          .gate = nullptr,
+          .next = nullptr,
+          .c = c,
+          .ldc = ldc,
+          .int8 = mode == QGemmMode::kInt8Activations,
+          .a_words = reinterpret_cast<uint32_t*>(packed),
+          .a_scales = reinterpret_cast<uint32_t*>(packed + s.scales),
+          .a_init = reinterpret_cast<uint32_t*>(packed + s.init),
+          .a_sums = reinterpret_cast<uint32_t*>(packed + s.sums),
+          .workers = static_cast<QGemmWorker*>(workers)};
+}
+
+void Pack(ThreadPool& pool, const QGemmArgs& args) {
+  const auto pack = UseAvxVnni() ? HWY_DYNAMIC_POINTER(PackRowsVex)
+                                 : HWY_DYNAMIC_POINTER(PackRows);
+  // A row of 4864 takes about 1 us to quantise: 24 rows are worth a thread.
+  ParallelFor(
+      pool, args.m, kQGemmRowStep,
+      [&](size_t begin, size_t end, size_t) { pack(args, begin, end); });
+}
+
+void Multiply(ThreadPool& pool, const QGemmArgs& args) {
+  const auto tiles = UseAvxVnni() ? HWY_DYNAMIC_POINTER(TileRangeVex)
+                                  : HWY_DYNAMIC_POINTER(TileRange);
+  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
+  // are small: coarser ones leave threads unequal (896 columns: 3 to 4).
+  const BlockQuantMatrix& b = *args.b;
+  const size_t column_bytes = b.row_bytes() * args.products();
+  const size_t bytes_of_work =
+      b.n * column_bytes * std::min<size_t>(args.m, 16);
+  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
+  const bool wide =
+      UseQGemv(b, args.m) && column_bytes * kQGemvColumns <= 64 << 10;
+  const size_t grain = wide ? kQGemvColumns : kQGemmColumns;
+  const auto range = [&](size_t begin, size_t end, size_t worker) {
+    tiles(args, begin, end, worker);
+  };
+  ParallelForEach(pool, b.n, grain, range, workers);
+}
+
+// Offsets of the parts of a gated MLP's scratch memory; the first product's
+// rows are the first.
+struct GatedMlpLayout {
+  size_t down, floats, workers, total;
+};
+
+GatedMlpLayout LayoutOf(size_t m, const BlockQuantMatrix& b,
+                        const BlockQuantMatrix& down, size_t threads) {
+  const QGemmMode mode = QGemmMode::kInt8Activations;
+  GatedMlpLayout s;
+  s.down = LayoutOf(m, b, mode).total;
+  s.floats = s.down + LayoutOf(m, down, mode).total;
+  s.workers = s.floats + RoundUp(std::min(m, kQGemvRows) * b.n * sizeof(float));
   s.total = s.workers + threads * sizeof(QGemmWorker);
   return s;
 }
@@ -299,53 +344,54 @@ bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up) {
 
 size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
                          size_t threads) {
-  return Layout(m, b, mode, threads).total;
+  return LayoutOf(m, b, mode).total + threads * sizeof(QGemmWorker);
 }
 
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
            QGemmMode mode, void* scratch, const QGemmGate* gate) {
-  SLM_DCHECK(b.Valid());
   SLM_DCHECK(!gate || CanGate(b, *gate->up));
-  SLM_DCHECK(reinterpret_cast<uintptr_t>(scratch) % kAlignment == 0);
   if (m == 0) return;
-  const ScratchLayout s = Layout(m, b, mode, pool.size());
   auto* bytes = static_cast<uint8_t*>(scratch);
-  const QGemmArgs args = {
-      .a = a,
-      .lda = lda,
-      .m = m,
-      .b = &b,
-      .bias = bias,
-      .gate = gate,
-      .c = c,
-      .ldc = ldc,
-      .int8 = mode == QGemmMode::kInt8Activations,
-      .a_words = reinterpret_cast<uint32_t*>(bytes + s.words),
-      .a_scales = reinterpret_cast<uint32_t*>(bytes + s.scales),
-      .a_init = reinterpret_cast<uint32_t*>(bytes + s.init),
-      .a_sums = reinterpret_cast<uint32_t*>(bytes + s.sums),
-      .workers = reinterpret_cast<QGemmWorker*>(bytes + s.workers)};
-  const bool vex = UseAvxVnni();
-  const auto pack =
-      vex ? HWY_DYNAMIC_POINTER(PackRowsVex) : HWY_DYNAMIC_POINTER(PackRows);
-  const auto tiles =
-      vex ? HWY_DYNAMIC_POINTER(TileRangeVex) : HWY_DYNAMIC_POINTER(TileRange);
-  // A row of 4864 takes about 1 us to quantise: 24 rows are worth a thread.
-  ParallelFor(pool, m, kQGemmRowStep, [&](size_t begin, size_t end, size_t) {
-    pack(args, begin, end);
-  });
-  // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
-  // are small: coarser ones leave threads unequal (896 columns: 3 to 4).
-  const size_t column_bytes = b.row_bytes() * args.products();
-  const size_t bytes_of_work = b.n * column_bytes * std::min<size_t>(m, 16);
-  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
-  const bool wide = UseQGemv(b, m) && column_bytes * kQGemvColumns <= 64 << 10;
-  const size_t grain = wide ? kQGemvColumns : kQGemmColumns;
-  const auto range = [&](size_t begin, size_t end, size_t worker) {
-    tiles(args, begin, end, worker);
-  };
-  ParallelForEach(pool, b.n, grain, range, workers);
+  QGemmArgs args = ArgsOf(a, lda, m, b, bias, c, ldc, mode, bytes,
+                          bytes + LayoutOf(m, b, mode).total);
+  args.gate = gate;
+  Pack(pool, args);
+  Multiply(pool, args);
+}
+
+bool CanFeed(const BlockQuantMatrix& b, const BlockQuantMatrix& down) {
+  const size_t bs = down.block_size;
+  return b.n == down.k && (bs == kQGemmColumns || bs == kQGemmColumns / 2);
+}
+
+size_t QGatedMlpScratchBytes(size_t m, const BlockQuantMatrix& b,
+                             const BlockQuantMatrix& down, size_t threads) {
+  return LayoutOf(m, b, down, threads).total;
+}
+
+void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
+               const GatedMlp& mlp, float* y, size_t ldy, void* scratch) {
+  SLM_DCHECK(CanGate(*mlp.b, *mlp.gate.up) && CanFeed(*mlp.b, *mlp.down));
+  if (m == 0) return;
+  const QGemmMode mode = QGemmMode::kInt8Activations;
+  const GatedMlpLayout s = LayoutOf(m, *mlp.b, *mlp.down, pool.size());
+  auto* bytes = static_cast<uint8_t*>(scratch);
+  void* workers = bytes + s.workers;
+  auto* floats = reinterpret_cast<float*>(bytes + s.floats);  // [m, mlp.b->n]
+  QGemmArgs gated = ArgsOf(a, lda, m, *mlp.b, mlp.bias, floats, mlp.b->n, mode,
+                           bytes, workers);
+  gated.gate = &mlp.gate;
+  const QGemmArgs down = ArgsOf(floats, mlp.b->n, m, *mlp.down, mlp.down_bias,
+                                y, ldy, mode, bytes + s.down, workers);
+  // Kernels for so few rows finish other columns at a time and want the rows
+  // in another order; a few KiB of floats stay in the caches anyway.
+  const bool few = m <= kQGemvRows;
+  if (!few) gated.next = &down;
+  Pack(pool, gated);
+  Multiply(pool, gated);
+  if (few) Pack(pool, down);
+  Multiply(pool, down);
 }
 
 }  // namespace slm

@@ -25,11 +25,11 @@ enum class QGemmMode : uint8_t {
 
 // A tile of both products of a gated one, on its way to c.
 struct GateTile {
-  const float* gate;  // [rows, columns] by `stride`
-  const float* up;    // likewise
-  size_t stride, rows, columns;
-  float* c;  // [rows, columns] by `ldc`
-  size_t ldc;
+  const float* gate = nullptr;  // [rows, columns] by `stride`
+  const float* up = nullptr;    // likewise
+  size_t stride = 0, rows = 0, columns = 0;
+  float* c = nullptr;  // [rows, columns] by `ldc`; may be `gate`
+  size_t ldc = 0;
 };
 
 // The other half of a gated product (GLU, arXiv 2002.05202):
@@ -56,6 +56,30 @@ size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
            QGemmMode mode, void* scratch, const QGemmGate* gate = nullptr);
+
+// The feed-forward of most decoders, c as in QGemmGate:
+//   y [M, D] = c [M, N] * dequant(down [D, N])^T + down_bias
+// in mode kInt8Activations throughout.
+struct GatedMlp {
+  const BlockQuantMatrix* b = nullptr;
+  const float* bias = nullptr;  // [N] or null
+  QGemmGate gate;
+  const BlockQuantMatrix* down = nullptr;  // CanFeed(*b, *down) must hold
+  const float* down_bias = nullptr;        // [D] or null
+};
+
+// Whether what a thread finishes of c at a time is whole blocks of `down`. Asks
+// for n, k and block_size only.
+bool CanFeed(const BlockQuantMatrix& b, const BlockQuantMatrix& down);
+
+// Likewise QGemmScratchBytes.
+size_t QGatedMlpScratchBytes(size_t m, const BlockQuantMatrix& b,
+                             const BlockQuantMatrix& down, size_t threads);
+
+// The bits of QGemm with the gate, then QGemm with `down`; but c is quantised
+// where it comes about and never lies in memory as floats. Arguments as there.
+void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
+               const GatedMlp& mlp, float* y, size_t ldy, void* scratch);
 
 }  // namespace slm
 

@@ -122,6 +122,8 @@ struct QGemmArgs {
   const BlockQuantMatrix* b;
   const float* bias;
   const QGemmGate* gate;  // or null
+  // Takes the gated product instead of c, as its packed activations; or null.
+  const QGemmArgs* next;
   float* c;
   size_t ldc;
   bool int8;

@@ -209,7 +209,12 @@ void GemvTiles(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
       }
     }
     if (g.gate) {
-      GateRows(w, kQGemvColumns, 0, g.m, n0, columns, g);
+      GateRows(g, w, 0, n0,
+               {.stride = kQGemvColumns,
+                .rows = g.m,
+                .columns = columns,
+                .c = g.c + n0,
+                .ldc = g.ldc});
     } else {
       StoreRows(w.acc[0], kQGemvColumns, g.bias, 0, g.m, n0, columns, g);
     }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
-// The feed-forward of most decoders, f(x W^T) * (x U^T): both products and what
-// joins them become one step, so that x is quantised once and neither product
-// goes through memory.
+// The feed-forward of most decoders, (f(x W^T) * (x U^T)) D^T: the first two
+// products and what joins them become one step, so that x is quantised once and
+// neither goes through memory; where D takes int8 activations, it joins them,
+// and what it is multiplied by is never written as floats.
+#include <algorithm>
+
+#include "quant/qgemm.h"
 #include "runtime/plan/fusions.h"
 
 namespace slm {
 namespace {
 
-bool IsProduct(const Node* node) {
-  return node && node->domain == "com.microsoft" && node->type == "MatMulNBits";
+int64_t IntOf(const Node& node, const char* name, int64_t fallback) {
+  const Attribute* a = node.Find(name);
+  return a ? a->i : fallback;
 }
 
 // The product that an activation is taken of, and the activation's name.
@@ -46,6 +51,27 @@ Gate GateOf(const Graph& graph, ValueId id) {
   return {};
 }
 
+// "" or why the product cannot be a part of a step: what a fused operator does
+// not take over must not get lost.
+std::string Check(const Graph& graph, const Node& product) {
+  static constexpr const char* kKnown[] = {"K", "N", "bits", "block_size",
+                                           "accuracy_level"};
+  for (const Attribute& a : product.attributes) {
+    if (std::find(std::begin(kKnown), std::end(kKnown), a.name) ==
+            std::end(kKnown) &&
+        (a.name != "weight_prepacked" || a.i != 0)) {
+      return "attribute " + a.name;
+    }
+  }
+  for (size_t i = 1; i < product.inputs.size(); ++i) {
+    const ValueId id = product.Input(i);
+    if (id == kNoValue) continue;
+    if (i == 4) return "g_idx";
+    if (!graph.IsConstant(id)) return "its weights are not constant";
+  }
+  return "";
+}
+
 // "" or why the products are not one.
 std::string Compare(const Graph& graph, const Node& gate, const Node& up) {
   if (gate.Input(0) != up.Input(0)) return "the products read different rows";
@@ -56,17 +82,31 @@ std::string Compare(const Graph& graph, const Node& gate, const Node& up) {
       return std::string("the products differ in ") + name;
     }
   }
-  for (size_t i = 1; i < 6; ++i) {
-    const bool has_gate = gate.Input(i) != kNoValue;
-    const bool has_up = up.Input(i) != kNoValue;
-    if ((has_gate && !graph.IsConstant(gate.Input(i))) ||
-        (has_up && !graph.IsConstant(up.Input(i)))) {
-      return "their weights are not constant";
-    }
-    if (i == 4 && (has_gate || has_up)) return "g_idx";
-    if (i == 3 && has_gate != has_up) return "one has zero points";
+  if ((gate.Input(3) != kNoValue) != (up.Input(3) != kNoValue)) {
+    return "one has zero points";
   }
-  return "";
+  const std::string reason = Check(graph, gate);
+  return reason.empty() ? Check(graph, up) : reason;
+}
+
+BlockQuantMatrix SizeOf(const Node& product) {
+  BlockQuantMatrix m;
+  m.n = static_cast<size_t>(IntOf(product, "N", 0));
+  m.k = static_cast<size_t>(IntOf(product, "K", 0));
+  m.block_size = static_cast<size_t>(IntOf(product, "block_size", 0));
+  return m;
+}
+
+// "" or why the gated product stays apart from the one that reads it.
+std::string CompareDown(const Graph& graph, const Node& gated,
+                        const Node& down) {
+  if (AccuracyLevel(gated) != 4 || AccuracyLevel(down) != 4) {
+    return "activations are not int8";
+  }
+  if (!CanFeed(SizeOf(gated), SizeOf(down))) {
+    return "a tile of the gated product is not whole blocks of this one";
+  }
+  return Check(graph, down);
 }
 
 }  // namespace
@@ -82,7 +122,7 @@ Status FuseGatedMatMul(FusionContext* context) {
     for (size_t i = 0; i < 2 && !up; ++i) {
       const Node* other = graph.Producer(node.Input(1 - i));
       gate = GateOf(graph, node.Input(i));
-      if (IsProduct(gate.product) && IsProduct(other) &&
+      if (IsNBitsProduct(gate.product) && IsNBitsProduct(other) &&
           uses[node.Input(i)] == 1) {
         up = other;
       }
@@ -108,6 +148,40 @@ Status FuseGatedMatMul(FusionContext* context) {
     activation.type = Attribute::Type::kString;
     activation.s = gate.activation;
     fused.attributes.push_back(activation);
+    fused.outputs = node.outputs;
+    node = std::move(fused);
+    context->Done(node);
+  }
+  return graph.Normalize();
+}
+
+// MatMulNBits(GatedMatMulNBits(x, W, U), D) -> GatedMlpNBits(x, W, U, D)
+Status FuseGatedMlp(FusionContext* context) {
+  Graph& graph = *context->graph;
+  const std::vector<int32_t> uses = graph.CountUses();
+  for (Node& node : graph.nodes) {
+    if (!IsNBitsProduct(&node)) continue;
+    const Node* gated = graph.Producer(node.Input(0));
+    if (!gated || gated->domain != "slm" || gated->type != "GatedMatMulNBits") {
+      continue;
+    }
+    std::string reason = CompareDown(graph, *gated, node);
+    if (uses[node.Input(0)] != 1)
+      reason = "the gated product has other readers";
+    if (!reason.empty()) {
+      context->Refused(node, reason);
+      continue;
+    }
+    Node fused = *gated;
+    fused.name = node.name;
+    fused.type = "GatedMlpNBits";
+    for (size_t i = 1; i < 6; ++i) fused.inputs.push_back(node.Input(i));
+    const auto add = [&](const char* name, int64_t value) {
+      fused.attributes.push_back(IntAttribute(name, value));
+    };
+    add("down_N", IntOf(node, "N", 0));
+    add("down_bits", IntOf(node, "bits", 4));
+    add("down_block_size", IntOf(node, "block_size", 0));
     fused.outputs = node.outputs;
     node = std::move(fused);
     context->Done(node);

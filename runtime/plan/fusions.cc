@@ -8,6 +8,20 @@ namespace {
 
 Status Fold(FusionContext* context) { return FoldConstants(context->graph); }
 
+// PlanOptions::accuracy_level.
+Status OverrideAccuracy(FusionContext* context) {
+  const int level = context->options->accuracy_level;
+  if (level < 0) return OkStatus();
+  for (Node& node : context->graph->nodes) {
+    if (!IsNBitsProduct(&node)) continue;
+    std::erase_if(node.attributes, [](const Attribute& a) {
+      return a.name == "accuracy_level";
+    });
+    node.attributes.push_back(IntAttribute("accuracy_level", level));
+  }
+  return OkStatus();
+}
+
 constexpr Fusion kFusions[] = {
     // Before folding: it would write transposed or dequantised copies.
     {"transposed-matmul", FuseTransposedMatMul},
@@ -15,9 +29,12 @@ constexpr Fusion kFusions[] = {
     {"transposed-gather", FuseTransposedGather},
     {"fold-constants", Fold},
     {"bind-attention", BindAttention},
+    // The rest depends on the level.
+    {"accuracy-level", OverrideAccuracy},
     {"narrow-scales", NarrowScales},
     // Last: the proof that binds attention knows the operators of files.
     {"gated-matmul", FuseGatedMatMul},
+    {"gated-mlp", FuseGatedMlp},
 };
 
 }  // namespace

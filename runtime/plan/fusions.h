@@ -53,6 +53,16 @@ inline bool IsOp(const Node* node, const char* type) {
   return node && node->domain.empty() && node->type == type;
 }
 
+inline bool IsNBitsProduct(const Node* node) {
+  return node && node->domain == "com.microsoft" && node->type == "MatMulNBits";
+}
+
+// Of one such.
+inline int64_t AccuracyLevel(const Node& node) {
+  const Attribute* level = node.Find("accuracy_level");
+  return level ? level->i : 0;
+}
+
 // The last step of BuildPlan: finds and parses every operator.
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
 
@@ -74,6 +84,7 @@ Status FuseTransposedGather(FusionContext* context);
 Status BindAttention(FusionContext* context);
 Status NarrowScales(FusionContext* context);  // narrow_scales.cc
 Status FuseGatedMatMul(FusionContext* context);
+Status FuseGatedMlp(FusionContext* context);
 
 }  // namespace slm
 

@@ -12,12 +12,6 @@ namespace {
 
 constexpr size_t kScales = 2, kZeroPoints = 3;
 
-int64_t LevelOf(const Node& node, const PlanOptions& options) {
-  if (options.accuracy_level >= 0) return options.accuracy_level;
-  const Attribute* level = node.Find("accuracy_level");
-  return level ? level->i : 0;
-}
-
 // "" or why the scales of this product stay float32.
 std::string Reason(const Graph& graph, const Node& node) {
   if (!graph.IsConstant(node.Input(kScales))) return "scales are not constant";
@@ -42,10 +36,7 @@ Status NarrowScales(FusionContext* context) {
   Graph& graph = *context->graph;
   std::map<ValueId, ValueId> narrowed;
   for (Node& node : graph.nodes) {
-    if (node.domain != "com.microsoft" || node.type != "MatMulNBits" ||
-        LevelOf(node, *context->options) != 4) {
-      continue;
-    }
+    if (!IsNBitsProduct(&node) || AccuracyLevel(node) != 4) continue;
     const std::string reason = Reason(graph, node);
     if (!reason.empty()) {
       context->Refused(node, reason);

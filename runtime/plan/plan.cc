@@ -90,19 +90,6 @@ void SetReleases(Plan* plan) {
   }
 }
 
-void OverrideAccuracy(Graph* graph, int level) {
-  for (Node& node : graph->nodes) {
-    if (node.type != "MatMulNBits" && node.type != "GatedMatMulNBits") continue;
-    std::erase_if(node.attributes, [](const Attribute& a) {
-      return a.name == "accuracy_level";
-    });
-    Attribute a;
-    a.name = "accuracy_level";
-    a.i = level;
-    node.attributes.push_back(std::move(a));
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph) {
@@ -132,9 +119,6 @@ Result<std::unique_ptr<Plan>> BuildPlan(std::unique_ptr<Graph> graph,
   for (const Fusion& fusion : Fusions()) {
     context.fusion = fusion.name;
     SLM_RETURN_IF_ERROR(fusion.apply(&context));
-  }
-  if (options.accuracy_level >= 0) {
-    OverrideAccuracy(shared.get(), options.accuracy_level);
   }
   SLM_ASSIGN_OR_RETURN(auto plan, PlanGraph(shared));
   plan->notes = std::move(context.notes);

@@ -10,6 +10,7 @@ enum class Kind {
   kOther,
   kProduct,
   kGatedProduct,  // two of them
+  kGatedMlp,      // and a third behind them
   kConv,
   kGather,
   kRotary,
@@ -29,6 +30,7 @@ constexpr KindRow kKinds[] = {
     {"DynamicQuantizeMatMul", Kind::kProduct},
     {"FusedMatMul", Kind::kProduct},
     {"GatedMatMulNBits", Kind::kGatedProduct},
+    {"GatedMlpNBits", Kind::kGatedMlp},
     {"Gather", Kind::kGather},
     {"GatherBlockQuantized", Kind::kGather},
     {"GatherColumns", Kind::kGather},
@@ -55,6 +57,10 @@ Kind KindOf(const OpDef& op) {
 int64_t IntOf(const Node& node, std::string_view name, int64_t fallback) {
   const Attribute* attribute = node.Find(name);
   return attribute ? attribute->i : fallback;
+}
+
+size_t SizeOf(const Node& node, std::string_view name) {
+  return static_cast<size_t>(std::max<int64_t>(0, IntOf(node, name, 0)));
 }
 
 uint64_t InnerSize(const Node& node, const OpContext& c) {
@@ -200,6 +206,10 @@ Work WorkOf(const Graph& graph, const Step& step, const OpContext& c) {
     case Kind::kGatedProduct:
       work.product_macs = 2 * c.Out(0).Count() * InnerSize(node, c);
       break;
+    case Kind::kGatedMlp:
+      work.product_macs = c.In(0).Count() * SizeOf(node, "N") * 2 +
+                          c.Out(0).Count() * SizeOf(node, "N");
+      break;
     case Kind::kConv:  // weights [out channels, ...]: all but the first meet
       if (c.In(1).shape.rank() > 0) {
         work.product_macs =
@@ -224,20 +234,24 @@ std::string ShapeLabel(const Graph& graph, const Step& step,
   const Kind kind = KindOf(*step.op);
   if (c.outputs.empty()) return "";
   const Shape& out = c.Out(0).shape;
-  const bool gated = kind == Kind::kGatedProduct;
+  const bool mlp = kind == Kind::kGatedMlp;
+  const bool gated = kind == Kind::kGatedProduct || mlp;
   if ((kind == Kind::kProduct || gated) && out.rank() > 0) {
-    const uint64_t k = InnerSize(node, c);
-    const uint64_t n = static_cast<uint64_t>(out.back());
-    std::string label = Format("[%zu, %zu] x %s[%zu, %zu] ",
-                               out.Count() / std::max<size_t>(1, n),
-                               static_cast<size_t>(k), gated ? "2 " : "",
-                               static_cast<size_t>(k), static_cast<size_t>(n));
-    if (node.type == "MatMulNBits" || gated) {
-      return label + Format("int%d/%d",
-                            static_cast<int>(IntOf(node, "bits", 4)),
-                            static_cast<int>(IntOf(node, "block_size", 32)));
+    const size_t k = InnerSize(node, c);
+    const size_t last = static_cast<size_t>(out.back());
+    const size_t n = mlp ? SizeOf(node, "N") : last;
+    const size_t rows = out.Count() / std::max<size_t>(1, last);
+    std::string label =
+        Format("[%zu, %zu] x %s[%zu, %zu] ", rows, k, gated ? "2 " : "", k, n);
+    if (node.type != "MatMulNBits" && !gated) {
+      return label + (c.HasInput(1) ? Name(c.In(1).dtype) : "");
     }
-    return label + (c.HasInput(1) ? Name(c.In(1).dtype) : "");
+    label += Format("int%zu/%zu", static_cast<size_t>(IntOf(node, "bits", 4)),
+                    SizeOf(node, "block_size"));
+    if (!mlp) return label;
+    return label + Format(" x [%zu, %zu] int%zu/%zu", n, last,
+                          SizeOf(node, "down_bits"),
+                          SizeOf(node, "down_block_size"));
   }
   if (kind == Kind::kAttention && c.batch && out.rank() > 1) {
     const int64_t heads = std::max<int64_t>(1, IntOf(node, "num_heads", 1));

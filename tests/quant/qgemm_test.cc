@@ -280,6 +280,94 @@ TEST_P(QGemmTest, AGateGetsTheBitsOfBothProducts) {
   }
 }
 
+// x |u|: what a sign or a place is lost in shows.
+void TimesMagnitude(const void*, const GateTile& t) {
+  for (size_t r = 0; r < t.rows; ++r) {
+    for (size_t n = 0; n < t.columns; ++n) {
+      const float x = t.gate[r * t.stride + n];
+      t.c[r * t.ldc + n] = x * std::abs(t.up[r * t.stride + n]);
+    }
+  }
+}
+
+// The products one after the other, and together.
+struct MlpResults {
+  std::vector<float> apart, together;
+};
+
+MlpResults RunMlp(ThreadPool& pool, const MatrixCase& first,
+                  const MatrixCase& last, size_t m, std::mt19937& rng) {
+  const QGemmMode mode = QGemmMode::kInt8Activations;
+  const RandomMatrix b = MakeRandomMatrix(first, rng);
+  const RandomMatrix up = MakeRandomMatrix(first, rng);
+  const RandomMatrix down = MakeRandomMatrix(last, rng);
+  std::vector<float> a = RandomFloats(m * first.k, -1, 1, rng);
+  if (m > 3) a[3 * first.k] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> bias = RandomFloats(first.n, -1, 1, rng);
+  const std::vector<float> down_bias = RandomFloats(last.n, -1, 1, rng);
+  const GatedMlp mlp = {
+      .b = &b.view,
+      .bias = bias.data(),
+      .gate = {.up = &up.view, .up_bias = nullptr, .f = TimesMagnitude},
+      .down = &down.view,
+      .down_bias = down_bias.data()};
+  EXPECT_TRUE(CanFeed(b.view, down.view));
+  const std::vector<float> c =
+      Product(pool, a.data(), first.k, m, b.view, bias.data(), mode, &mlp.gate);
+  MlpResults r;
+  r.apart =
+      Product(pool, c.data(), last.k, m, down.view, down_bias.data(), mode);
+  r.together.resize(m * last.n);
+  AlignedBuffer scratch = std::move(
+      AlignedBuffer::Allocate(
+          QGatedMlpScratchBytes(m, b.view, down.view, pool.size()), "scratch")
+          .value());
+  QGatedMlp(pool, a.data(), first.k, m, mlp, r.together.data(), last.n,
+            scratch.data());
+  return r;
+}
+
+// c rounded to int8 where it comes about is c rounded from memory.
+TEST_P(QGemmTest, AGatedMlpGivesTheBitsOfItsProductsOneAfterTheOther) {
+  constexpr size_t kRows[] = {1, 2, 3, 23, 24, 25, 50, 600};
+  constexpr size_t kHidden[] = {1, 16, 31, 33, 70, 128, 200};
+  size_t turn = 0;
+  for (int bits : {2, 4, 8}) {
+    for (int down_bits : {2, 4, 8}) {
+      for (size_t bs : {16, 32}) {
+        for (ZeroPoints zp : kZeroPoints) {
+          for (size_t m : kRows) {
+            // Steps that are coprime to 7.
+            const size_t n = kHidden[turn % 7], d = kHidden[turn / 7 * 3 % 7];
+            const size_t first_bs = size_t{16} << turn % 5;
+            ++turn;
+            const MlpResults r =
+                RunMlp(three_, {n, 40, bits, first_bs, zp, DType::kF16},
+                       {d, n, down_bits, bs, zp, DType::kF32}, m, rng_);
+            ASSERT_TRUE(
+                SameBits(r.apart.data(), r.together.data(), r.apart.size()))
+                << "bits " << bits << " " << down_bits << " bs " << bs << " zp "
+                << static_cast<int>(zp) << " m " << m << " n " << n << " d "
+                << d;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(QGemm, FeedsOnlyProductsWhoseBlocksATileFills) {
+  std::mt19937 rng(3);
+  const auto make = [&](size_t n, size_t k, size_t bs) {
+    return MakeRandomMatrix({n, k, 4, bs, ZeroPoints::kNone, DType::kF32}, rng);
+  };
+  const RandomMatrix b = make(64, 32, 128);
+  EXPECT_TRUE(CanFeed(b.view, make(8, 64, 16).view));
+  EXPECT_TRUE(CanFeed(b.view, make(8, 64, 32).view));
+  EXPECT_FALSE(CanFeed(b.view, make(8, 64, 64).view));
+  EXPECT_FALSE(CanFeed(b.view, make(8, 63, 32).view));
+}
+
 // A caller that allocates for its most rows calls with fewer, too.
 TEST(QGemm, ScratchForManyRowsHoldsFewer) {
   std::mt19937 rng(2);

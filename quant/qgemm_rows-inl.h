@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+// Preparation of QGemm's activations: floats to packed rows.
+#if defined(SLM_QUANT_QGEMM_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SLM_QUANT_QGEMM_ROWS_INL_H_
+#undef SLM_QUANT_QGEMM_ROWS_INL_H_
+#else
+#define SLM_QUANT_QGEMM_ROWS_INL_H_
+#endif
+
+#include <cstring>
+#include <limits>
+
+#include "hwy/cache_control.h"
+#include "quant/dot-inl.h"
+#include "quant/qgemm-inl.h"
+#include "quant/qgemm_args.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace slm {
+namespace HWY_NAMESPACE {
+
+// Byte order of 16 activations in a group: sub-vector s holds, of each of its
+// bytes j, column s + j * 8/bits (of 32/bits columns a word).
+template <int kBits>
+HWY_INLINE void GroupOrder(uint8_t* HWY_RESTRICT order) {
+  constexpr int kSubs = 8 / kBits;
+  for (int i = 0; i < 16; ++i) {
+    const int word = i / (4 * kSubs), s = i / 4 % kSubs, j = i % 4;
+    order[i] = static_cast<uint8_t>(word * 4 * kSubs + s + j * kSubs);
+  }
+}
+
+// Blocks that are quantised at a time: what folds one vector folds four.
+inline constexpr size_t kBlocksAtOnce = 4;
+using D4I = hn::Full128<int32_t>;
+using D4F = hn::Full128<float>;
+
+// Lane i of the result: all lanes of vi, folded by f.
+template <typename F>
+HWY_INLINE hn::Vec<D4I> FoldFour(const VI32 (&v)[kBlocksAtOnce], const F& f) {
+  const DI32 di;
+  alignas(64) int32_t units[kLanes];
+  hn::Store(FoldUnits(v[0], v[1], v[2], v[3], f), di, units);
+  hn::Vec<D4I> all = hn::Load(D4I(), units);
+  for (size_t u = 4; u < kLanes; u += 4) {
+    all = f(all, hn::Load(D4I(), units + u));
+  }
+  return all;
+}
+
+// Quantised blocks [count][bs], made four at a time, and the part that they
+// have in every dot product: init + dot is the sum over (q of b) * (q of a),
+// less the default zero point of b if that is what b has.
+struct QuantizedBlocks {
+  static constexpr size_t kMost = kQGemmRowStep;
+  alignas(64) int8_t q[kBlocksAtOnce * 256];
+  alignas(16) float scale[kMost];
+  alignas(16) float inverse[kMost];  // of the scale
+  alignas(16) float sum[kMost];      // of q
+  alignas(16) uint32_t init[kMost];
+};
+static_assert(QuantizedBlocks::kMost % kBlocksAtOnce == 0);
+static_assert(QuantizedBlocks::kMost * kQGemmColumns <= kBlocksAtOnce * 256);
+
+// scale = max|x| / 127 for blocks of bs at x, x + stride, ... A scale below the
+// smallest normal float would make 1 / scale infinite: such a block is below
+// 1.5e-36 and becomes zero. A block with NaN or infinity: scale NaN, and what
+// the integers then are does not matter.
+HWY_INLINE void ScalesOf(const float* x, size_t stride, size_t bs,
+                         size_t blocks, size_t at, QuantizedBlocks* out) {
+  const DF32 df;
+  const DI32 di;
+  const VI32 magnitude = hn::Set(di, 0x7FFFFFFF);
+  VI32 most[kBlocksAtOnce];
+  for (size_t b = 0; b < kBlocksAtOnce; ++b) {
+    most[b] = hn::Zero(di);
+    for (size_t i = 0; b < blocks && i < bs; i += kLanes) {
+      const VI32 bits = hn::BitCast(di, hn::LoadU(df, x + b * stride + i));
+      most[b] = hn::Max(most[b], hn::And(bits, magnitude));
+    }
+  }
+  const auto bits =
+      FoldFour(most, [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); });
+  const D4F d4;
+  const auto max = hn::BitCast(d4, bits);
+  const auto exact = hn::Div(max, hn::Set(d4, 127.0f));
+  const auto tiny =
+      hn::Lt(exact, hn::Set(d4, std::numeric_limits<float>::min()));
+  const auto scale = hn::IfThenZeroElse(tiny, exact);
+  const auto bad = hn::RebindMask(d4, hn::Gt(bits, hn::Set(D4I(), 0x7F7FFFFF)));
+  const auto nan = hn::Set(d4, std::numeric_limits<float>::quiet_NaN());
+  hn::Store(hn::IfThenElse(bad, nan, scale), d4, out->scale + at);
+  const auto inverse =
+      hn::IfThenZeroElse(tiny, hn::Div(hn::Set(d4, 1.0f), scale));
+  hn::Store(hn::IfThenZeroElse(bad, inverse), d4, out->inverse + at);
+}
+
+// q = round(x * inverse), its sum and factor * sum. 1.5 * 2^23 + a number below
+// 2^22 is rounded to an integer, and lies as such in the low bits: NearestInt
+// and a saturating DemoteTo would also care for what is larger. What the bits
+// above add to a sum is taken off at its end, modulo 2^32.
+HWY_INLINE void RoundBlocks(const float* x, size_t stride, size_t bs,
+                            size_t blocks, uint32_t factor, size_t at,
+                            QuantizedBlocks* HWY_RESTRICT out) {
+  const DF32 df;
+  const DI32 di;
+  const DU32 du;
+  const hn::Rebind<uint8_t, DU32> du8;
+  constexpr float kMagic = 12582912.0f;
+  const VF32 magic = hn::Set(df, kMagic);
+  VI32 total[kBlocksAtOnce];
+  for (size_t b = 0; b < kBlocksAtOnce; ++b) {
+    total[b] = hn::Zero(di);
+    const VF32 inverse = hn::Set(df, out->inverse[at + b]);
+    for (size_t i = 0; b < blocks && i < bs; i += kLanes) {
+      const VF32 v = hn::LoadU(df, x + b * stride + i);
+      // Two roundings, not a MulAdd: as everywhere (-ffp-contract=off).
+      const VF32 rounded = hn::Add(hn::Mul(v, inverse), magic);
+      const VI32 bits = hn::BitCast(di, rounded);
+      total[b] = hn::Add(total[b], bits);
+      hn::Store(hn::TruncateTo(du8, hn::BitCast(du, bits)), du8,
+                reinterpret_cast<uint8_t*>(out->q + (at + b) * bs + i));
+    }
+  }
+  const auto sums =
+      FoldFour(total, [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); });
+  const uint32_t above =
+      static_cast<uint32_t>(bs) * hwy::BitCastScalar<uint32_t>(kMagic);
+  const D4I d4;
+  const auto sum = hn::Sub(sums, hn::Set(d4, static_cast<int32_t>(above)));
+  hn::Store(hn::ConvertTo(D4F(), sum), D4F(), out->sum + at);
+  const hn::Full128<uint32_t> du4;
+  hn::Store(hn::Mul(hn::BitCast(du4, sum), hn::Set(du4, factor)), du4,
+            out->init + at);
+}
+
+// Up to four blocks of bs at x, x + stride, ... as blocks `at` and so on.
+HWY_INLINE void QuantizeBlocks(const float* x, size_t stride, size_t bs,
+                               size_t blocks, uint32_t factor, size_t at,
+                               QuantizedBlocks* out) {
+  // Almost always; with constants the loops unroll.
+  if (bs == 32 && blocks == kBlocksAtOnce) {
+    ScalesOf(x, stride, 32, kBlocksAtOnce, at, out);
+    RoundBlocks(x, stride, 32, kBlocksAtOnce, factor, at, out);
+  } else {
+    ScalesOf(x, stride, bs, blocks, at, out);
+    RoundBlocks(x, stride, bs, blocks, factor, at, out);
+  }
+}
+
+// Where int8 activations go, by block: 16 columns at a time among `rows` rows.
+template <int kBits>
+HWY_INLINE hn::Vec<hn::Full128<uint8_t>> LoadGroup(const int8_t* q) {
+  const hn::Full128<uint8_t> d8;
+  alignas(16) uint8_t order[16];
+  GroupOrder<kBits>(order);
+  return hn::TableLookupBytes(hn::Load(d8, reinterpret_cast<const uint8_t*>(q)),
+                              hn::Load(d8, order));
+}
+struct PanelOrder {
+  uint32_t* words;  // of the first row's group 0
+  size_t rows, r;
+};
+template <int kBits>
+HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
+                           const PanelOrder& to) {
+  uint32_t* words = to.words + block * (bs / 4) * to.rows + to.r * 4;
+  for (size_t i = 0; i < bs; i += 16) {
+    hn::Store(LoadGroup<kBits>(q + i), hn::Full128<uint8_t>(),
+              reinterpret_cast<uint8_t*>(words));
+    words += to.rows * 4;
+  }
+}
+
+// And for QGemv: the columns of each vector of b, sub-vector by sub-vector.
+struct StreamOrder {
+  uint32_t* words;  // of the row
+};
+template <int kBits>
+HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
+                           const StreamOrder& to) {
+  const hn::Full128<uint8_t> d8;
+  constexpr size_t kBytes = kLanes * 4;
+  auto* bytes = reinterpret_cast<uint8_t*>(to.words);
+  constexpr size_t kColumns = kUnitBytes * 8 / kBits;  // of a unit
+  for (size_t i = 0; i < bs; i += kColumns) {
+    const size_t unit = (block * bs + i) / kColumns;
+    const size_t vector = unit * kUnitBytes / kBytes;
+    uint8_t* at =
+        bytes + vector * kBytes * (8 / kBits) + unit * kUnitBytes % kBytes;
+    const auto v0 = hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i));
+    if constexpr (kBits == 8) {
+      hn::StoreU(v0, d8, at);
+    } else {
+      static_assert(kBits == 4);
+      const auto v1 =
+          hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i + 16));
+      hn::StoreU(hn::ConcatEven(d8, v1, v0), d8, at);
+      hn::StoreU(hn::ConcatOdd(d8, v1, v0), d8, at + kBytes);
+    }
+  }
+}
+
+// What a block's sum is multiplied by to start its dot product.
+template <Dot kDot, int kBits>
+HWY_INLINE uint32_t InitFactor(const BlockQuantMatrix& b) {
+  const uint32_t zp =
+      b.zero_point_kind == ZeroPoints::kNone ? b.default_zero_point() : 0;
+  return (kSignedWeights<kDot, kBits> ? 128u : 0u) - zp;
+}
+
+// Activations [k] of one row: its bytes to `to`; scale, start of the dot
+// product and sum of block i to element first + i * step of g's arrays.
+template <Dot kDot, int kBits, typename Order>
+HWY_NOINLINE void QuantizeRow(const float* a, const QGemmArgs& g,
+                              const Order& to, size_t first, size_t step) {
+  const BlockQuantMatrix& b = *g.b;
+  const size_t bs = b.block_size;
+  const uint32_t factor = InitFactor<kDot, kBits>(b);
+  QuantizedBlocks four;
+  alignas(64) float tail[256];
+  for (size_t block = 0; block < b.blocks();) {
+    const float* x = a + block * bs;
+    size_t count = HWY_MIN(kBlocksAtOnce, (b.k - block * bs) / bs);
+    if (count == 0) {
+      std::memset(tail, 0, sizeof tail);
+      std::memcpy(tail, x, (b.k - block * bs) * sizeof *x);
+      x = tail;
+      count = 1;
+    }
+    // Half of a row was written by another core: a third of this function's
+    // time is waiting where a line is not asked for early.
+    for (size_t i = 0; i < count * bs; i += 16) {
+      hwy::Prefetch(x + 1024 + i);
+    }
+    QuantizeBlocks(x, bs, bs, count, factor, 0, &four);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t at = first + (block + i) * step;
+      std::memcpy(g.a_scales + at, &four.scale[i], sizeof(float));
+      std::memcpy(g.a_sums + at, &four.sum[i], sizeof(float));
+      g.a_init[at] = four.init[i];
+      StoreBlock<kBits>(four.q + i * bs, bs, block + i, to);
+    }
+    block += count;
+  }
+}
+
+// out [Kp][rows] floats: column-major, zero behind k.
+HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
+                             size_t rows, size_t r, const QGemmArgs& out,
+                             size_t first_row) {
+  const size_t padded = b.blocks() * b.block_size;
+  uint32_t* to = out.a_words + first_row * padded;
+  if (rows == 1) {
+    std::memcpy(to, a, b.k * sizeof *a);
+  } else {
+    for (size_t k = 0; k < b.k; ++k) {
+      std::memcpy(to + k * rows + r, a + k, sizeof *a);
+    }
+  }
+  for (size_t k = b.k; k < padded; ++k) to[k * rows + r] = 0;
+}
+
+// Rows of the kernel call that starts with row `first` of `m`: a step of
+// kQGemmRowStep is cut into as few and as even pieces as there are kernels for.
+// Packing and product ask alike, in whatever ranges.
+HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most, bool halved) {
+  const size_t step_end = (first / kQGemmRowStep + 1) * kQGemmRowStep;
+  if (step_end <= m) return most;
+  const size_t left = m - first;
+  if (halved) {
+    while (most > left) most /= 2;
+    return most;
+  }
+  const size_t pieces = (left + most - 1) / most;
+  return (left + pieces - 1) / pieces;
+}
+
+template <Dot kDot>
+HWY_INLINE size_t RowsOfInt8Call(size_t first, size_t m) {
+  return RowsOfCall(first, m, Int8Shape<kDot>::kRows, false);
+}
+
+template <Dot kDot, int kBits>
+HWY_INLINE void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
+  const size_t blocks = g.b->blocks(), bs = g.b->block_size;
+  if (UseQGemv(*g.b, g.m)) {
+    if constexpr (kBits != 2) {
+      for (size_t r = begin; r < end; ++r) {
+        const StreamOrder to = {g.a_words + r * QGemvRowBytes(*g.b) / 4};
+        QuantizeRow<kDot, kBits>(g.a + r * g.lda, g, to, r * blocks, 1);
+      }
+    }
+    return;
+  }
+  for (size_t first = begin; first < end;) {
+    const size_t rows = RowsOfInt8Call<kDot>(first, g.m);
+    for (size_t r = 0; r < rows; ++r) {
+      const PanelOrder to = {g.a_words + first * blocks * (bs / 4), rows, r};
+      QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
+                               first * blocks + r, rows);
+    }
+    first += rows;
+  }
+}
+
+// Packs rows [begin, end) of a: multiples of kQGemmRowStep, or g.m.
+template <Dot kDot>
+HWY_INLINE void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
+  if (g.int8) {
+    if (g.b->bits == 8) return PackInt8Rows<kDot, 8>(g, begin, end);
+    if (g.b->bits == 4) return PackInt8Rows<kDot, 4>(g, begin, end);
+    return PackInt8Rows<kDot, 2>(g, begin, end);
+  }
+  for (size_t first = begin; first < end;) {
+    const size_t rows = RowsOfCall(first, g.m, kMaxRows, true);
+    for (size_t r = 0; r < rows; ++r) {
+      PackFloatRow(g.a + (first + r) * g.lda, *g.b, rows, r, g, first);
+    }
+    first += rows;
+  }
+}
+
+// Block `block` of rows [begin, end), at most a step of them from a multiple of
+// it on, from the rows of a tile.
+template <Dot kDot, int kBits>
+HWY_NOINLINE void QuantizeStep(const float* tile, size_t begin, size_t end,
+                               size_t block, const QGemmArgs& g) {
+  const size_t blocks = g.b->blocks(), bs = g.b->block_size;
+  const uint32_t factor = InitFactor<kDot, kBits>(*g.b);
+  QuantizedBlocks s;
+  for (size_t row = begin; row < end; row += kBlocksAtOnce) {
+    QuantizeBlocks(tile + (row - begin) * kQGemmColumns, kQGemmColumns, bs,
+                   HWY_MIN(kBlocksAtOnce, end - row), factor, row - begin, &s);
+  }
+  for (size_t first = begin, rows; first < end; first += rows) {
+    rows = RowsOfInt8Call<kDot>(first, g.m);
+    const size_t from = first - begin, at = first * blocks + block * rows;
+    uint32_t* words = g.a_words + at * (bs / 4);
+    for (size_t i = 0; i < bs; i += 16) {
+      for (size_t r = 0; r < rows; ++r) {
+        hn::Store(LoadGroup<kBits>(s.q + (from + r) * bs + i),
+                  hn::Full128<uint8_t>(), reinterpret_cast<uint8_t*>(words));
+        words += 4;
+      }
+    }
+    for (size_t r = 0; r < rows; ++r) {
+      std::memcpy(g.a_scales + at + r, &s.scale[from + r], sizeof(float));
+      std::memcpy(g.a_sums + at + r, &s.sum[from + r], sizeof(float));
+      g.a_init[at + r] = s.init[from + r];
+    }
+  }
+}
+
+// The blocks that columns [n0, n0 + columns) are.
+template <Dot kDot>
+void QuantizeTile(const float* tile, size_t begin, size_t end, size_t n0,
+                  size_t columns, const QGemmArgs& g) {
+  const auto step = g.b->bits == 8   ? QuantizeStep<kDot, 8>
+                    : g.b->bits == 4 ? QuantizeStep<kDot, 4>
+                                     : QuantizeStep<kDot, 2>;
+  for (size_t n = 0; n < columns; n += g.b->block_size) {
+    step(tile + n, begin, end, (n0 + n) / g.b->block_size, g);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace slm
+HWY_AFTER_NAMESPACE();
+
+#endif
