@@ -30,6 +30,7 @@ enum Input : size_t {
 struct BoundParams : GroupQueryParams {
   size_t layer_slot = 0;
   size_t rope_switch = 0;
+  bool int16 = false;
 };
 
 Result<OpParams> ParseBound(AttributeReader& a) {
@@ -38,6 +39,7 @@ Result<OpParams> ParseBound(AttributeReader& a) {
   p.Read(a);
   const int64_t slot = a.RequiredInt("layer_slot");
   const int64_t above = a.Int("rope_switch", 0);
+  p.int16 = a.Int("int16", 0) != 0;
   a.FailUnless(slot >= 0 && above >= 0,
                "layer_slot or rope_switch is negative");
   a.FailUnless(a.HasInput(kQNorm) == a.HasInput(kKNorm),
@@ -139,6 +141,7 @@ Work Plan(const OpContext& c, const BoundParams& p,
   Work w{.sizes = sizes, .shape = p.Shape(sizes.head_size), .sequences = list};
   const size_t tokens = static_cast<size_t>(sizes.tokens);
   const size_t e = w.shape.head_size;
+  w.shape.int16 = p.int16;
   if (c.HasInput(kSink)) w.shape.sink = c.In(kSink).As<float>();
   if (Changes(c, p)) {
     w.q = carver.Take<float>(tokens * w.shape.heads * e);

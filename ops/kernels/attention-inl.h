@@ -224,7 +224,7 @@ void ValueTile(const float* HWY_RESTRICT p, const T* HWY_RESTRICT v,
 // NaN stays. Below -87 the result would be a subnormal, which costs some CPUs
 // 100 cycles in each product: 0 there (< 2^-125).
 template <class D>
-HWY_INLINE hn::Vec<D> ExpOfNegative(D d, hn::Vec<D> x) {
+HWY_INLINE hn::Vec<D> PowerOfE(D d, hn::Vec<D> x) {
   using V = hn::Vec<D>;
   static constexpr float kP[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558aep-5f,
                                  0x1.12397cp-7f, 0x1.6a4e66p-10f};
@@ -238,8 +238,11 @@ HWY_INLINE hn::Vec<D> ExpOfNegative(D d, hn::Vec<D> x) {
   const V power = hn::Add(tail, hn::Set(d, 1.0f));
   const hn::RebindToSigned<D> di;
   const V factor = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, rounded)));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)),
-                            hn::Mul(power, factor));
+  return hn::Mul(power, factor);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> ExpOfNegative(D d, hn::Vec<D> x) {
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), PowerOfE(d, x));
 }
 
 // What one row sees of a split; pointers are to the split's column 0.

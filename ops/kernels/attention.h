@@ -6,12 +6,18 @@
 //   s_j = scale * q_i . k_j;   s_j = cap * tanh(s_j / cap);   s_j += bias_j
 //   out = sum_j exp(s_j) v_j / (sum_j exp(s_j) + exp(sink_h))
 //
+// in float32. With AttentionShape::int16 on a CPU with AVX-512 VNNI both
+// products are of 16-bit integers, which take half the time: scale * q_i and
+// k_j are rounded to 1 / 32700 of their length, v_j to 1 / 4095 of its largest
+// element, and what v_j is multiplied by to 12 to 15 bits. The rest is float32.
+//
 // The keys are cut by absolute position into blocks of kKeyBlock and splits of
 // kSplitKeys. A row has one maximum for each split, and the splits are merged
 // in ascending order. So a row's bits depend on the SIMD target only, not on
 // how many rows are computed together, on chunking or on the number of threads.
 // Files: attention_schedule.h cuts the work, attention_split-inl.h does a split
-// with the tiles of attention-inl.h (float) or attention_int8-inl.h.
+// with the tiles of attention-inl.h (float), attention_int16-inl.h or
+// attention_int8-inl.h (int8 keys and values).
 #ifndef SLM_OPS_KERNELS_ATTENTION_H_
 #define SLM_OPS_KERNELS_ATTENTION_H_
 
@@ -39,6 +45,8 @@ struct AttentionShape {
   size_t window = 0;            // and if j > p - window; 0: no limit
   bool smooth = false;          // 1 joins the denominator
   const float* sink = nullptr;  // [H]: exp(sink) joins the denominator
+  // Integers of 16 bits will do; int8 caches have products of their own.
+  bool int16 = false;
 };
 
 // Strides are in floats (bias) or bytes (allowed).

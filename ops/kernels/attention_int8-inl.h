@@ -21,6 +21,7 @@
 
 #include "ops/kernels/attention-inl.h"
 #include "ops/kernels/attention.h"
+#include "ops/kernels/attention_task.h"
 #include "ops/kernels/kv_rows.h"
 #include "runtime/core/shape.h"
 #include "runtime/core/vec-inl.h"
@@ -249,12 +250,6 @@ void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
 struct WeightRows {
   const int32_t* planes;
   const float* scales;
-};
-
-// The pages of a split's values, and how far ahead what to fetch is.
-struct SplitBlocks {
-  const uint8_t* at[kSplitKeys / kKeyBlock] = {};
-  ptrdiff_t ahead[kSplitKeys / kKeyBlock] = {};
 };
 
 // o[r, e] = scale_p sum_j y[r, j] v[j, e] over columns [j0, j1) of a split,

@@ -114,8 +114,8 @@ struct AttentionSchedule {
     w.q_scales = take(rows);
     w.q_sums = reinterpret_cast<int32_t*>(take(rows));
     w.kt = take(width * kKeyBlock);
-    w.v = take(kKeyBlock * padded);
-    w.scales = take(2 * kSplitKeys);
+    w.v = take(kSplitKeys / 2 * padded);
+    w.scales = take(3 * kSplitKeys);
     w.p = take(rows * kSplitKeys);
     w.weights = reinterpret_cast<int32_t*>(take(rows * kSplitKeys / 2));
     w.p_scales = take(rows);

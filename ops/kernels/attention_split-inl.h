@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include "ops/kernels/attention-inl.h"
+#include "ops/kernels/attention_int16-inl.h"
 #include "ops/kernels/attention_int8-inl.h"
 #include "ops/kernels/attention_task.h"
 #include "runtime/core/shape.h"
@@ -39,6 +40,12 @@ void LoadQueries(const AttentionTask& task, const WorkerScratch& w) {
     const size_t t = task.t0 + r / group;
     const size_t h = task.kv_head * group + r % group;
     const float* from = s.q + t * s.q_token_stride + h * s.q_head_stride;
+#if HWY_TARGET == HWY_AVX3_DL
+    if (Int16Tiles::Take(task)) {
+      Int16Tiles::LoadQuery(from, shape.head_size, shape.scale, width, r, w);
+      continue;
+    }
+#endif
     float* to = w.q + (integers ? 0 : r * width);
     for (size_t e = 0; e < shape.head_size; ++e) to[e] = from[e] * shape.scale;
     if (!integers) continue;
@@ -53,42 +60,98 @@ void Clear(size_t rows, size_t padded, const AttentionRows& out) {
   std::fill_n(out.l, rows, 0.0f);
 }
 
-// Keys as tiles [4, E, 16]: in place where they lie so as floats. `ahead` is
-// then left to who reads them.
-const float* FloatKeys(const AttentionTask& task, const uint8_t* rows,
-                       size_t j0, size_t j1, ptrdiff_t& ahead, float* to) {
-  const KvRows& k = task.sequence->k;
-  const size_t e = task.shape->head_size;
-  if (k.layout == KvLayout::kRows) {
-    TransposeKeys(rows, k.row_stride, e, j0, j1, to);
-  } else if (k.dtype == DType::kF32) {
-    return reinterpret_cast<const float*>(rows);
-  } else {
-    WidenKeys(rows, e, j0, j1, ahead, to);
-  }
-  ahead = 0;
-  return to;
-}
+// A split in float32; Int16Tiles has the same members.
+struct FloatTiles {
+  // Rows of a tile. Sixteen sums of two vectors hide the latency of the
+  // multiply-add (4 cycles, two a cycle); seven rows are the heads of a kv head
+  // of many models. With 16 registers four rows it is.
+  static constexpr size_t kRows = HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
 
-// Values [64, stride]: in place where they are floats without a tail.
-const float* FloatValues(const AttentionTask& task, const uint8_t* rows,
-                         size_t j0, size_t j1, ptrdiff_t& ahead, float* to,
-                         size_t& stride) {
-  const KvRows& v = task.sequence->v;
-  const size_t e = task.shape->value_size;
-  stride = task.padded;
-  if (v.dtype == DType::kF16) {
-    UnpackValues<hwy::float16_t>(rows, v.row_stride, e, task.padded, j0, j1,
-                                 ahead, to);
-  } else if (e == task.padded) {
-    stride = v.row_stride / sizeof(float);
-    return reinterpret_cast<const float*>(rows);
-  } else {
-    UnpackValues<float>(rows, v.row_stride, e, task.padded, j0, j1, ahead, to);
+  // Whether float16 is read where it lies.
+  static bool InPlace(const AttentionTask& task) {
+    return task.sequence->k.dtype == DType::kF16 && task.rows() <= kRows;
   }
-  ahead = 0;
-  return to;
-}
+  // Keys as tiles [4, E, 16]: in place where they lie so as floats. `ahead` is
+  // then left to who reads them.
+  static const float* Keys(const AttentionTask& task, const WorkerScratch& w,
+                           size_t, const uint8_t* rows, Columns c,
+                           ptrdiff_t& ahead) {
+    const KvRows& k = task.sequence->k;
+    const size_t e = task.shape->head_size;
+    if (k.layout == KvLayout::kRows) {
+      TransposeKeys(rows, k.row_stride, e, c.begin, c.end, w.kt);
+    } else if (k.dtype == DType::kF32) {
+      return reinterpret_cast<const float*>(rows);
+    } else {
+      WidenKeys(rows, e, c.begin, c.end, ahead, w.kt);
+    }
+    ahead = 0;
+    return w.kt;
+  }
+
+  // Values [64, stride]: in place where they are floats without a tail.
+  static const float* Values(const AttentionTask& task, const WorkerScratch& w,
+                             size_t, const uint8_t* rows, Columns c,
+                             ptrdiff_t& ahead, size_t& stride) {
+    const KvRows& v = task.sequence->v;
+    const size_t e = task.shape->value_size;
+    stride = task.padded;
+    if (v.dtype == DType::kF16) {
+      UnpackValues<hwy::float16_t>(rows, v.row_stride, e, task.padded, c.begin,
+                                   c.end, ahead, w.v);
+    } else if (e == task.padded) {
+      stride = v.row_stride / sizeof(float);
+      return reinterpret_cast<const float*>(rows);
+    } else {
+      UnpackValues<float>(rows, v.row_stride, e, task.padded, c.begin, c.end,
+                          ahead, w.v);
+    }
+    ahead = 0;
+    return w.v;
+  }
+
+  template <size_t kCount, typename T>
+  static void Score(const AttentionTask& task, const WorkerScratch& w,
+                    size_t row, size_t page, const T* keys, Columns c,
+                    ptrdiff_t ahead) {
+    const size_t width = QueryWidth(task);
+    ScoreTile<kCount>(w.q + row * width, width, task.shape->head_size, keys,
+                      c.begin, c.end, ahead,
+                      w.p + row * kSplitKeys + page * kKeyBlock);
+  }
+  template <size_t kCount, typename T>
+  static void Value(const AttentionTask& task, const WorkerScratch& w,
+                    size_t row, size_t page, const T* v, size_t stride,
+                    Columns c, ptrdiff_t ahead, float* o) {
+    ValueTile<kCount>(w.p + row * kSplitKeys + page * kKeyBlock, v, stride,
+                      task.padded, c.begin, c.end, ahead,
+                      o + row * task.padded);
+  }
+
+  // Scores to weights; returns their sum.
+  static float Exp(float m, Columns c, const WorkerScratch& w, size_t row) {
+    return ExpRow(m, c.begin, c.end, w.p + row * kSplitKeys);
+  }
+  static void Pack(Columns, const WorkerScratch&, size_t) {}
+};
+
+// What Weights needs of int8 values: integers are made of the weights.
+struct Int8Tiles {
+  static constexpr size_t kRows = 4;
+
+  static float Exp(float m, Columns c, const WorkerScratch& w, size_t row) {
+    return ScaledExpRow(m, w.scales + kSplitKeys, c.begin, c.end,
+                        w.p + row * kSplitKeys, w.p_scales[row]);
+  }
+  static void Pack(Columns c, const WorkerScratch& w, size_t row) {
+    const float top = w.p_scales[row];
+    const bool usable = top > 1e-30f && top < 1e38f;
+    PackWeights(w.p + row * kSplitKeys + c.begin, c.end - c.begin,
+                usable ? kWeightMax / top : 0.0f,
+                w.weights + row * kSplitKeys / 2 + c.begin / 4);
+    w.p_scales[row] = top / kWeightMax;
+  }
+};
 
 // The columns of a split that each row sees. Later rows see no earlier ones.
 void FindColumns(const AttentionTask& task, size_t start, Columns* columns) {
@@ -148,49 +211,49 @@ HWY_INLINE void ForTiles(size_t rows, const Tile& tile) {
   }
 }
 
-// Tiles of rows. Sixteen sums of two vectors hide the latency of the
-// multiply-add (4 cycles, two a cycle); seven rows are the heads of a kv head
-// of many models. With 16 registers four rows it is.
-inline constexpr size_t kFloatTile =
-    HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 4 : 8;
-inline constexpr size_t kInt8Tile = 4;
-
 // Scores of all rows and the columns that they see into w.p.
+template <class Tiles>
 void Scores(const AttentionTask& task, size_t split, const Columns& columns,
             const NextSplit& next, const WorkerScratch& w) {
   const KvRows& k = task.sequence->k;
-  const size_t rows = task.rows(), width = QueryWidth(task);
+  const size_t rows = task.rows();
+  for (size_t page = columns.begin / kKeyBlock;
+       page < CeilDiv(columns.end, kKeyBlock); ++page) {
+    const uint8_t* block = k.Block(task.kv_head, split * kSplitBlocks + page);
+    ptrdiff_t ahead = next.Ahead(block, page, /*values=*/false);
+    const Columns all = InPage(columns, page);
+    const auto score = [&](const auto* keys) HWY_ATTR {
+      ForTiles<Tiles::kRows>(rows, [&](size_t r, auto n) HWY_ATTR {
+        const Columns c = InPage(Together(w.columns, r, n()), page);
+        Tiles::template Score<n()>(task, w, r, page, keys, c,
+                                   r == 0 ? ahead : 0);
+      });
+    };
+    if (Tiles::InPlace(task)) {
+      score(reinterpret_cast<const hwy::float16_t*>(block));
+    } else {
+      score(Tiles::Keys(task, w, page, block, all, ahead));
+    }
+  }
+}
+
+void Int8Scores(const AttentionTask& task, size_t split, const Columns& columns,
+                const NextSplit& next, const WorkerScratch& w) {
+  const KvRows& k = task.sequence->k;
   const QueryRows q{.planes = w.planes,
-                    .plane = width / 4,
+                    .plane = QueryWidth(task) / 4,
                     .quads = k.row_stride / 4,
                     .sums = w.q_sums,
                     .scales = w.q_scales};
   for (size_t page = columns.begin / kKeyBlock;
        page < CeilDiv(columns.end, kKeyBlock); ++page) {
     const uint8_t* block = k.Block(task.kv_head, split * kSplitBlocks + page);
-    ptrdiff_t ahead = next.Ahead(block, page, /*values=*/false);
-    float* p = w.p + page * kKeyBlock;
-    if (k.dtype == DType::kI8) {
-      ForTiles<kInt8Tile>(rows, [&](size_t r, auto n) HWY_ATTR {
-        const Columns c = InPage(Together(w.columns, r, n()), page);
-        Int8ScoreTile<n()>(q, r, block, w.scales + page * kKeyBlock, c.begin,
-                           c.end, r == 0 ? ahead : 0, p);
-      });
-      continue;
-    }
-    const Columns all = InPage(columns, page);
-    const auto score = [&](const auto* keys) HWY_ATTR {
-      ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
-        const Columns c = InPage(Together(w.columns, r, n()), page);
-        ScoreTile<n()>(w.q + r * width, width, task.shape->head_size, keys,
-                       c.begin, c.end, r == 0 ? ahead : 0, p + r * kSplitKeys);
-      });
-    };
-    if (k.dtype == DType::kF16 && rows <= kFloatTile) {
-      score(reinterpret_cast<const hwy::float16_t*>(block));
-    } else {
-      score(FloatKeys(task, block, all.begin, all.end, ahead, w.kt));
-    }
+    const ptrdiff_t ahead = next.Ahead(block, page, /*values=*/false);
+    ForTiles<Int8Tiles::kRows>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
+      const Columns c = InPage(Together(w.columns, r, n()), page);
+      Int8ScoreTile<n()>(q, r, block, w.scales + page * kKeyBlock, c.begin,
+                         c.end, r == 0 ? ahead : 0, w.p + page * kKeyBlock);
+    });
   }
 }
 
@@ -211,47 +274,30 @@ void CopyScales(const AttentionTask& task, size_t split, const Columns& c,
   }
 }
 
-// Scores to weights, maxima and sums; for int8 values to integers. A few rows
-// go through each step before the next, so that the sums over lanes at the end
-// of one row, some 30 cycles each, overlap with the next row.
+// Scores to maxima, weights and sums. A few rows go through each step before
+// the next, so that the sums over lanes at the end of one row, some 30 cycles
+// each, overlap with the next row.
+template <class Tiles>
 void Weights(const AttentionTask& task, size_t split, const WorkerScratch& w,
              const AttentionRows& out) {
   constexpr size_t kStep = 8;
   const size_t start = split * kSplitKeys, rows = task.rows();
-  const bool integers = task.sequence->v.dtype == DType::kI8;
-  const size_t tile = integers ? kInt8Tile : kFloatTile;
   for (size_t first = 0; first < rows; first += kStep) {
     const size_t last = std::min(rows, first + kStep);
     Columns seen[kStep];
     for (size_t r = first; r < last; ++r) {
       // All columns of the row's tile: those that it does not see get 0.
-      const size_t r0 = r / tile * tile;
+      const size_t r0 = r / Tiles::kRows * Tiles::kRows;
       const Columns c =
-          Whole(Together(w.columns, r0, std::min(tile, rows - r0)));
+          Whole(Together(w.columns, r0, std::min(Tiles::kRows, rows - r0)));
       seen[r - first] = c;
       out.m[r] = MaskRow(task.shape->softcap, MaskOf(task, w.columns, r, start),
                          c.begin, c.end, w.p + r * kSplitKeys);
     }
     for (size_t r = first; r < last; ++r) {
-      const Columns c = seen[r - first];
-      float* p = w.p + r * kSplitKeys;
-      if (integers) {
-        out.l[r] = ScaledExpRow(out.m[r], w.scales + kSplitKeys, c.begin, c.end,
-                                p, w.p_scales[r]);
-      } else {
-        out.l[r] = ExpRow(out.m[r], c.begin, c.end, p);
-      }
+      out.l[r] = Tiles::Exp(out.m[r], seen[r - first], w, r);
     }
-    if (!integers) continue;
-    for (size_t r = first; r < last; ++r) {
-      const Columns c = seen[r - first];
-      const float top = w.p_scales[r];
-      const bool usable = top > 1e-30f && top < 1e38f;
-      PackWeights(w.p + r * kSplitKeys + c.begin, c.end - c.begin,
-                  usable ? kWeightMax / top : 0.0f,
-                  w.weights + r * kSplitKeys / 2 + c.begin / 4);
-      w.p_scales[r] = top / kWeightMax;
-    }
+    for (size_t r = first; r < last; ++r) Tiles::Pack(seen[r - first], w, r);
   }
 }
 
@@ -265,15 +311,16 @@ void Int8Values(const AttentionTask& task, size_t split, const Columns& columns,
     blocks.ahead[page] = next.Ahead(blocks.at[page], page, /*values=*/true);
   }
   const WeightRows weights{.planes = w.weights, .scales = w.p_scales};
-  ForTiles<kInt8Tile>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
+  ForTiles<Int8Tiles::kRows>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
     const Columns c = Whole(Together(w.columns, r, n()));
     Int8ValueTile<n()>(weights, r, blocks, v.row_stride, c.begin, c.end,
                        task.padded, o);
   });
 }
 
-void Values(const AttentionTask& task, size_t split, const Columns& columns,
-            const NextSplit& next, const WorkerScratch& w, float* o) {
+void FloatValues(const AttentionTask& task, size_t split,
+                 const Columns& columns, const NextSplit& next,
+                 const WorkerScratch& w, float* o) {
   const size_t rows = task.rows(), padded = task.padded;
   std::fill_n(o, rows * padded, 0.0f);
   for (size_t page = columns.begin / kKeyBlock;
@@ -284,22 +331,58 @@ void Values(const AttentionTask& task, size_t split, const Columns& columns,
     ptrdiff_t ahead = next.Ahead(block, page, /*values=*/true);
     size_t stride = padded;
     const auto sum = [&](const auto* v) HWY_ATTR {
-      ForTiles<kFloatTile>(rows, [&](size_t r, auto n) HWY_ATTR {
+      ForTiles<FloatTiles::kRows>(rows, [&](size_t r, auto n) HWY_ATTR {
         const Columns c = InPage(Together(w.columns, r, n()), page);
         if (c.begin >= c.end) return;
-        ValueTile<n()>(w.p + r * kSplitKeys + page * kKeyBlock, v, stride,
-                       padded, c.begin, c.end, r == 0 ? ahead : 0,
-                       o + r * padded);
+        FloatTiles::Value<n()>(task, w, r, page, v, stride, c,
+                               r == 0 ? ahead : 0, o);
       });
     };
-    if (task.sequence->v.dtype == DType::kF16 && rows <= kFloatTile &&
-        task.shape->value_size == padded) {
+    if (FloatTiles::InPlace(task) && task.shape->value_size == padded) {
       sum(reinterpret_cast<const hwy::float16_t*>(block));
     } else {
-      sum(FloatValues(task, block, all.begin, all.end, ahead, w.v, stride));
+      sum(FloatTiles::Values(task, w, page, block, all, ahead, stride));
     }
   }
 }
+
+#if HWY_TARGET == HWY_AVX3_DL
+void PrepareInt16Values(const AttentionTask& task, size_t split,
+                        const Columns& columns, const NextSplit& next,
+                        const WorkerScratch& w, SplitBlocks& blocks) {
+  const KvRows& v = task.sequence->v;
+  for (size_t page = columns.begin / kKeyBlock;
+       page < CeilDiv(columns.end, kKeyBlock); ++page) {
+    const Columns c = InPage(columns, page);
+    const uint8_t* block = v.Block(task.kv_head, split * kSplitBlocks + page);
+    const ptrdiff_t ahead = next.Ahead(block, page, /*values=*/true);
+    blocks.at[page] = block;
+    if (v.dtype == DType::kF16) {
+      Int16Tiles::PreparePage<hwy::float16_t>(task, w, page, block, c, ahead);
+    } else {
+      Int16Tiles::PreparePage<float>(task, w, page, block, c, ahead);
+    }
+  }
+}
+
+void AttendInt16(const AttentionTask& task, size_t split,
+                 const Columns& columns, const NextSplit& next,
+                 const WorkerScratch& w, const AttentionRows& out) {
+  SplitBlocks blocks;
+  PrepareInt16Values(task, split, columns, next, w, blocks);
+  Scores<Int16Tiles>(task, split, columns, next, w);
+  Weights<Int16Tiles>(task, split, w, out);
+  const bool in_place = Int16Tiles::ValuesInPlace(task);
+  ForTiles<Int16Tiles::kRows>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
+    const Columns c = Together(w.columns, r, n());
+    if (in_place) {
+      Int16Tiles::ValueInPlace<n()>(task, w, r, blocks, c, out.o);
+    } else {
+      Int16Tiles::Value<n()>(task, w, r, c, out.o);
+    }
+  });
+}
+#endif
 
 // The keys of one split for all rows of the task, into `out`.
 void AttendSplit(const AttentionTask& task, size_t split, const NextSplit& next,
@@ -312,14 +395,20 @@ void AttendSplit(const AttentionTask& task, size_t split, const NextSplit& next,
   }
   if (task.sequence->k.dtype == DType::kI8) {
     CopyScales(task, split, columns, w.scales);
-    Scores(task, split, columns, next, w);
-    Weights(task, split, w, out);
+    Int8Scores(task, split, columns, next, w);
+    Weights<Int8Tiles>(task, split, w, out);
     Int8Values(task, split, columns, next, w, out.o);
-  } else {
-    Scores(task, split, columns, next, w);
-    Weights(task, split, w, out);
-    Values(task, split, columns, next, w, out.o);
+    return;
   }
+#if HWY_TARGET == HWY_AVX3_DL
+  if (Int16Tiles::Take(task)) {
+    AttendInt16(task, split, columns, next, w, out);
+    return;
+  }
+#endif
+  Scores<FloatTiles>(task, split, columns, next, w);
+  Weights<FloatTiles>(task, split, w, out);
+  FloatValues(task, split, columns, next, w, out.o);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ constexpr Fusion kFusions[] = {
     // The rest depends on the level.
     {"accuracy-level", OverrideAccuracy},
     {"narrow-scales", NarrowScales},
+    {"narrow-attention", NarrowAttention},
     // Last: the proof that binds attention knows the operators of files.
     {"gated-matmul", FuseGatedMatMul},
     {"gated-mlp", FuseGatedMlp},

@@ -82,7 +82,8 @@ Status FuseTransposedMatMul(FusionContext* context);
 Status FuseQuantizedMatMul(FusionContext* context);
 Status FuseTransposedGather(FusionContext* context);
 Status BindAttention(FusionContext* context);
-Status NarrowScales(FusionContext* context);  // narrow_scales.cc
+Status NarrowScales(FusionContext* context);     // narrow_scales.cc
+Status NarrowAttention(FusionContext* context);  // narrow_attention.cc
 Status FuseGatedMatMul(FusionContext* context);
 Status FuseGatedMlp(FusionContext* context);
 

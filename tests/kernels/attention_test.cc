@@ -34,6 +34,9 @@ struct Case {
   bool smooth = false;
   bool sink = false;
   Masking masking = Masking::kNone;
+  float key_offset = 0;   // what all keys have in common in an element
+  bool constant = false;  // queries, keys and values are ones
+  bool int16 = false;
 };
 
 constexpr Case kCases[] = {
@@ -63,7 +66,23 @@ constexpr Case kCases[] = {
     {"all of it", 6, 3, 40, 40, 17, 600, 617, DType::kI8, true, true, 333, 30,
      false, true, Masking::kBias},
     {"multi query", 71, 1, 64, 64, 3, 5, 8},
+    {"heads of a tile", 8, 1, 64, 64, 5, 280, 285, DType::kF16, true},
+    {"odd float16", 3, 1, 33, 33, 2, 270, 272, DType::kF16, true},
+    {"common offset", 6, 2, 64, 64, 9, 60, 69, DType::kF16, true, true, 0, 0,
+     false, false, Masking::kNone, 300.0f},
+    {"longest sums", 2, 1, 64, 64, 3, 253, 256, DType::kF16, true, true, 0, 0,
+     false, false, Masking::kNone, 0, true},
 };
+
+// The cases, and those of float caches with products of 16-bit integers.
+std::vector<Case> AllCases() {
+  std::vector<Case> cases(std::begin(kCases), std::end(kCases));
+  for (Case c : kCases) {
+    c.int16 = true;
+    if (c.dtype != DType::kI8) cases.push_back(c);
+  }
+  return cases;
+}
 
 std::vector<float> Normal(size_t n, std::mt19937& rng) {
   std::normal_distribution<float> normal;
@@ -85,10 +104,15 @@ class Fixture {
               .softcap = c.softcap,
               .causal = c.causal,
               .window = c.window,
-              .smooth = c.smooth};
+              .smooth = c.smooth,
+              .int16 = c.int16};
     q_ = Normal(c.count * c.heads * c.head_size, rng);
-    const auto k = Normal(c.keys * c.kv_heads * c.head_size, rng);
-    const auto v = Normal(c.keys * c.kv_heads * c.value_size, rng);
+    auto k = Normal(c.keys * c.kv_heads * c.head_size, rng);
+    auto v = Normal(c.keys * c.kv_heads * c.value_size, rng);
+    for (size_t i = 0; i < k.size(); i += c.head_size) k[i] += c.key_offset;
+    if (c.constant) {
+      for (auto* x : {&q_, &k, &v}) std::fill(x->begin(), x->end(), 1.0f);
+    }
     if (c.paged) {
       MakePages(k, v);
     } else {
@@ -167,6 +191,61 @@ class Fixture {
     return static_cast<double>(value) * rows.Scales(head, block)[slot];
   }
 
+  double LargestValue(size_t head, size_t j) const {
+    double largest = 0;
+    for (size_t e = 0; e < c_.value_size; ++e) {
+      largest = std::max(largest, std::abs(Key(sequence_.v, head, j, e)));
+    }
+    return largest;
+  }
+
+  // Query and key in steps of 1 / 32700 of their length, each rounded by half a
+  // step; a quotient of up to 32700 is wrong by 3 * 2^-24 of that, 0.006.
+  double Int16ScoreError(size_t t, size_t h, size_t j) const {
+    const size_t head = h / (c_.heads / c_.kv_heads);
+    double q_sum = 0, k_sum = 0, q_square = 0, k_square = 0;
+    for (size_t e = 0; e < c_.head_size; ++e) {
+      const double q = q_[(t * c_.heads + h) * c_.head_size + e] * shape_.scale;
+      const double k = Key(sequence_.k, head, j, e);
+      q_sum += std::abs(q);
+      k_sum += std::abs(k);
+      q_square += q * q;
+      k_square += k * k;
+    }
+    const double q_half = 0.506 * std::sqrt(q_square) / 32700;
+    const double k_half = 0.506 * std::sqrt(k_square) / 32700;
+    return q_half * k_sum + k_half * q_sum +
+           q_half * k_half * static_cast<double>(c_.head_size);
+  }
+
+  // What rounding weights and one element of the values costs: half a step of
+  // each, the steps of attention_int16-inl.h.
+  class Int16Values {
+   public:
+    explicit Int16Values(size_t splits) : splits_(splits) {}
+    void Add(double weight, size_t j, double v, double largest) {
+      const double step = largest / 4095;
+      Split& s = splits_[j / kSplitKeys];
+      s.top = std::max(s.top, weight * step);
+      s.total += weight * step;
+      if (step > 0) s.integers += std::abs(v) / step + 0.506;
+    }
+    double Bound() const {
+      double bound = 0;
+      for (const Split& s : splits_) {
+        const double step = std::max(s.top / 32767, s.total / 524000);
+        bound += 0.506 * (s.total + step * s.integers);
+      }
+      return bound;
+    }
+
+   private:
+    struct Split {
+      double top = 0, total = 0, integers = 0;
+    };
+    std::vector<Split> splits_;
+  };
+
   void ExpectRow(size_t t, size_t h, const std::vector<float>& out) const {
     constexpr double u = 0x1p-24;
     const size_t head = h / (c_.heads / c_.kv_heads);
@@ -192,6 +271,7 @@ class Fixture {
       }
       // Queries as integers up to 127 * 128: half a step of each.
       if (c_.dtype == DType::kI8) error_i8 = q_most / (2 * 16256) * k_size;
+      if (c_.int16) error_i8 = Int16ScoreError(t, h, j);
       if (c_.softcap) dot = c_.softcap * std::tanh(dot / c_.softcap);
       const double bias = sequence_.bias ? sequence_.bias[mask_at + j] : 0;
       s[j] = dot + bias;
@@ -219,16 +299,22 @@ class Fixture {
     const double cuts = n / kKeyBlock + n / kSplitKeys + 4;
     const double relative =
         2 * std::expm1(error + 4 * u) + (2 * n + 6 * cuts + 8) * u;
+    std::vector<double> largest(c_.int16 ? c_.keys : 0);
+    for (size_t j = 0; j < largest.size(); ++j) {
+      if (s[j] != -INFINITY) largest[j] = LargestValue(head, j);
+    }
     for (size_t e = 0; e < c_.value_size; ++e) {
       double expected = 0, size = 0;
       std::vector<double> steps(CeilDiv(c_.keys, kSplitKeys));
       std::vector<double> bytes(steps.size());
+      Int16Values values(steps.size());
       for (size_t j = 0; j < c_.keys && !empty; ++j) {
         if (s[j] == -INFINITY) continue;
         const double weight = std::exp(s[j] - most) / sum;
         const double v = Key(sequence_.v, head, j, e);
         expected += weight * v;
         size += std::abs(weight * v);
+        if (c_.int16) values.Add(weight, j, v, largest[j]);
         if (c_.dtype != DType::kI8) continue;
         // Weights times scales as integers up to 32767 for each split.
         const double scale =
@@ -237,7 +323,7 @@ class Fixture {
         step = std::max(step, weight * scale / 32767);
         bytes[j / kSplitKeys] += std::abs(v) / scale;
       }
-      double rounding = 0;  // half a step of each
+      double rounding = values.Bound();  // half a step of each
       for (size_t i = 0; i < steps.size(); ++i) {
         rounding += steps[i] / 2 * bytes[i];
       }
@@ -305,7 +391,7 @@ class Fixture {
     sequence_.allowed = allowed_.data();
   }
 
-  const Case& c_;
+  const Case c_;
   AttentionShape shape_;
   AttentionSequence sequence_;
   std::vector<float> q_, sink_, bias_;
@@ -356,8 +442,8 @@ TEST_F(AttentionTest, AgreesWithTheFormulaOnEveryTarget) {
   for (const std::string& target : UsableTargets()) {
     ASSERT_TRUE(ForceTarget(target).ok());
     unsigned seed = 0;
-    for (const Case& c : kCases) {
-      SCOPED_TRACE(target + ", " + c.name);
+    for (const Case& c : AllCases()) {
+      SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : ""));
       const Fixture f(c, ++seed);
       f.Expect(f.Run(c.count, 1));
     }
@@ -368,13 +454,13 @@ TEST_F(AttentionTest, RowsDoNotDependOnChunksOrThreads) {
   for (const std::string& target : UsableTargets()) {
     ASSERT_TRUE(ForceTarget(target).ok());
     unsigned seed = 0;
-    for (const Case& c : kCases) {
+    for (const Case& c : AllCases()) {
       const Fixture f(c, ++seed);
       const std::vector<float> whole = f.Run(c.count, 1);
       for (size_t chunk : {size_t{1}, size_t{7}, c.count}) {
         for (size_t threads : {1, 3, 8}) {
-          SCOPED_TRACE(target + ", " + c.name + ", chunk " +
-                       std::to_string(chunk) + ", threads " +
+          SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : "") +
+                       ", chunk " + std::to_string(chunk) + ", threads " +
                        std::to_string(threads));
           ASSERT_EQ(f.Run(chunk, threads), whole);
         }
@@ -405,8 +491,10 @@ TEST_F(AttentionTest, SequencesOfABatchDoNotMix) {
 TEST_F(AttentionTest, NotANumberStaysVisible) {
   for (const std::string& target : UsableTargets()) {
     ASSERT_TRUE(ForceTarget(target).ok());
-    for (const Case& c : {kCases[3], kCases[5]}) {
-      SCOPED_TRACE(target + ", " + c.name);
+    Case int16 = kCases[3];
+    int16.int16 = true;
+    for (const Case& c : {kCases[3], kCases[5], int16}) {
+      SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : ""));
       Fixture f(c, 1);
       std::vector<float> q(c.heads * c.head_size, NAN);
       std::vector<float> out(c.heads * c.value_size, 0);
