@@ -99,24 +99,40 @@ HWY_INLINE VF32 FloatsFromBF16(V16 half) {
   return hn::BitCast(DF32(), hn::ShiftLeft<16>(hn::PromoteTo(DU32(), half)));
 }
 
-// 128-bit block i of the result is the 16 bytes at p + 4 * i * stride.
-HWY_INLINE VU32 LoadRowBlocks(const uint8_t* p, size_t stride) {
+// Rows of a vector's lanes: 128-bit block i has rows 4 i to 4 i + 3. A pointer
+// a block: with one for all, a loop over columns runs out of registers for the
+// products of its stride.
+struct LaneRows {
+  const uint8_t* block[kLanes / 4];
+  size_t stride;
+
+  HWY_INLINE LaneRows(const uint8_t* first, size_t row_stride)
+      : stride(row_stride) {
+    for (size_t i = 0; i < kLanes / 4; ++i) block[i] = first + 4 * i * stride;
+  }
+  HWY_INLINE void Advance(size_t bytes) {
+    for (const uint8_t*& p : block) p += bytes;
+  }
+};
+
+// 128-bit block i of the result is 16 bytes, `offset` behind block[i].
+HWY_INLINE VU32 LoadRowBlocks(const LaneRows& rows, size_t offset) {
   const hn::Full128<uint8_t> d128;
+  const auto v0 = hn::LoadU(d128, rows.block[0] + offset);
 #if HWY_MAX_BYTES >= 32
   const hn::CappedTag<uint8_t, 32> d256;
   const auto pair =
-      hn::Combine(d256, hn::LoadU(d128, p + 4 * stride), hn::LoadU(d128, p));
+      hn::Combine(d256, hn::LoadU(d128, rows.block[1] + offset), v0);
 #if HWY_MAX_BYTES >= 64
   const hn::CappedTag<uint8_t, 64> d512;
-  const auto upper = hn::Combine(d256, hn::LoadU(d128, p + 12 * stride),
-                                 hn::LoadU(d128, p + 8 * stride));
+  const auto upper = hn::Combine(d256, hn::LoadU(d128, rows.block[3] + offset),
+                                 hn::LoadU(d128, rows.block[2] + offset));
   return hn::BitCast(DU32(), hn::Combine(d512, upper, pair));
 #else
   return hn::BitCast(DU32(), pair);
 #endif
 #else
-  (void)stride;
-  return hn::BitCast(DU32(), hn::LoadU(d128, p));
+  return hn::BitCast(DU32(), v0);
 #endif
 }
 
@@ -124,13 +140,13 @@ HWY_INLINE VU32 LoadRowBlocks(const uint8_t* p, size_t stride) {
 struct FourWords {
   VU32 w0, w1, w2, w3;
 };
-HWY_INLINE FourWords Transpose4Words(const uint8_t* p, size_t stride) {
+HWY_INLINE FourWords Transpose4Words(const LaneRows& rows) {
   const hn::Repartition<uint64_t, DU32> d64;
   const DU32 du;
-  const VU32 r0 = LoadRowBlocks(p, stride);
-  const VU32 r1 = LoadRowBlocks(p + stride, stride);
-  const VU32 r2 = LoadRowBlocks(p + 2 * stride, stride);
-  const VU32 r3 = LoadRowBlocks(p + 3 * stride, stride);
+  const VU32 r0 = LoadRowBlocks(rows, 0);
+  const VU32 r1 = LoadRowBlocks(rows, rows.stride);
+  const VU32 r2 = LoadRowBlocks(rows, 2 * rows.stride);
+  const VU32 r3 = LoadRowBlocks(rows, 3 * rows.stride);
   const auto l01 = hn::BitCast(d64, hn::InterleaveLower(du, r0, r1));
   const auto l23 = hn::BitCast(d64, hn::InterleaveLower(du, r2, r3));
   const auto u01 = hn::BitCast(d64, hn::InterleaveUpper(du, r0, r1));
@@ -170,7 +186,7 @@ HWY_INLINE void TransposeWords(const uint8_t* base, size_t stride, size_t rows,
     // The last 16 bytes overlap those before, rather than be an edge.
     const size_t at = HWY_MIN(i, bytes - 16);
     for (size_t n = 0; n < kTile; n += kLanes) {
-      const FourWords t = Transpose4Words(base + n * stride + at, stride);
+      const FourWords t = Transpose4Words({base + n * stride + at, stride});
       uint32_t* to = out + at / 4 * kStride + n;
       hn::Store(t.w0, DU32(), to);
       hn::Store(t.w1, DU32(), to + kStride);

@@ -133,6 +133,10 @@ HWY_INLINE VF32 LoadSums(const PanelChunk& p, const uint32_t* acc) {
   return p.first ? hn::Zero(DF32()) : LoadFloats(acc);
 }
 
+// Up to so many sums leave room for a second set of them, and need it: a
+// product takes four cycles, of which two begin in each.
+inline constexpr int kFewSums = !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX3 ? 8 : 0;
+
 // acc [r][n] += sum over blocks of
 //   (init[r] + dot(q[n], a[r]) - zp[n] * sum(a[r])) * scale[n] * a_scale[r]
 // for kVectors * kLanes columns n and kRows rows r. All but the last two
@@ -168,11 +172,32 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n, const PackedRows& a,
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::BitCast(di, init);
     }
-    HWY_UNROLL(2)
-    for (size_t g = 0; g < groups; ++g) {
+    if constexpr (kGroups == 2 && kRows * kVectors <= kFewSums) {
+      VI32 more[kRows][kVectors];
+      HWY_UNROLL(8)
+      for (int r = 0; r < kRows; ++r) {
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) more[r][v] = hn::Zero(di);
+      }
       DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
-      panel += 4 * kQGemmColumns;
-      aq += kRows * 4;
+      DotGroup<kDot, kSigned, kRows, kVectors>(panel + 4 * kQGemmColumns,
+                                               aq + kRows * 4, more);
+      panel += 8 * kQGemmColumns;
+      aq += kRows * 8;
+      HWY_UNROLL(8)
+      for (int r = 0; r < kRows; ++r) {
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) {
+          sum[r][v] = hn::Add(sum[r][v], more[r][v]);
+        }
+      }
+    } else {
+      HWY_UNROLL(2)
+      for (size_t g = 0; g < groups; ++g) {
+        DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
+        panel += 4 * kQGemmColumns;
+        aq += kRows * 4;
+      }
     }
     HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {

@@ -102,10 +102,12 @@ HWY_INLINE void UnpackRows(const uint8_t* base, size_t stride, size_t rows,
                            uint32_t* HWY_RESTRICT out) {
   constexpr size_t kStep = 8 / kBits * kQGemmColumns;  // of a word
   size_t i = 0;
-  for (; rows == kTile && i + 16 <= bytes; i += 16) {
-    if (next && i % 64 == 0) PrefetchRows(next + i, stride);
-    for (size_t n = 0; n < kTile; n += kLanes) {
-      const FourWords t = Transpose4Words(base + n * stride + i, stride);
+  for (size_t n = 0; rows == kTile && n < kTile; n += kLanes) {
+    LaneRows from(base + n * stride, stride);
+    for (i = 0; i + 16 <= bytes; i += 16) {
+      if (n == 0 && next && i % 64 == 0) PrefetchRows(next + i, stride);
+      const FourWords t = Transpose4Words(from);
+      from.Advance(16);
       uint32_t* to = out + i / 4 * kStep + n;
       StoreSubVectors<kDot, kBits>(t.w0, to);
       StoreSubVectors<kDot, kBits>(t.w1, to + kStep);

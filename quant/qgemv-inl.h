@@ -117,7 +117,7 @@ HWY_INLINE void TurnSums(const uint32_t* HWY_RESTRICT sums, size_t units,
       const size_t at = first + 4 * u;
       for (size_t n = 0; n < kTile; n += kLanes) {
         const FourWords t =
-            Transpose4Words(bytes + n * kStride + at * 4, kStride);
+            Transpose4Words({bytes + n * kStride + at * 4, kStride});
         uint32_t* to = turned + (first + u) * kTile + n;
         hn::Store(t.w0, du, to);
         hn::Store(t.w1, du, to + kVectorUnits * kTile);
