@@ -17,7 +17,7 @@ std::vector<int32_t> CountInt8Uses(const Graph& graph,
   // Readers come behind what they read.
   for (size_t n = graph.nodes.size(); n-- > 0;) {
     const Node& node = graph.nodes[n];
-    const ValueId made = node.outputs[0];
+    const ValueId made = node.outputs.empty() ? kNoValue : node.outputs[0];
     const bool passes = node.domain == "slm" && node.type == "SelectRows" &&
                         made != kNoValue && count[made] == uses[made];
     const bool product = IsNBitsProduct(&node) && AccuracyLevel(node) == 4;
