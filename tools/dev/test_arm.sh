@@ -41,6 +41,7 @@ sources="runtime/core/cpu.cc runtime/core/file.cc runtime/core/memory_posix.cc
 
 # One ninja file, so that objects are kept and built side by side.
 {
+  echo "builddir = $out"
   echo "rule cc"
   echo "  command = $compiler $flags -MMD -MF \$out.d -c \$in -o \$out" |
     tr '\n' ' '
