@@ -66,6 +66,11 @@ struct Node {
   std::vector<Attribute> attributes;
 
   const Attribute* Find(std::string_view attribute) const;
+  // An integer attribute's value, `fallback` where it is left out.
+  int64_t Int(std::string_view attribute, int64_t fallback) const {
+    const Attribute* found = Find(attribute);
+    return found ? found->i : fallback;
+  }
   // Input i, kNoValue where it is left out or beyond the list.
   ValueId Input(size_t i) const {
     return i < inputs.size() ? inputs[i] : kNoValue;

@@ -11,11 +11,6 @@
 namespace slm {
 namespace {
 
-int64_t IntOf(const Node& node, const char* name, int64_t fallback) {
-  const Attribute* a = node.Find(name);
-  return a ? a->i : fallback;
-}
-
 // The product that an activation is taken of, and the activation's name.
 struct Gate {
   const Node* product = nullptr;
@@ -76,9 +71,7 @@ std::string Check(const Graph& graph, const Node& product) {
 std::string Compare(const Graph& graph, const Node& gate, const Node& up) {
   if (gate.Input(0) != up.Input(0)) return "the products read different rows";
   for (const char* name : {"K", "N", "bits", "block_size", "accuracy_level"}) {
-    const Attribute* a = gate.Find(name);
-    const Attribute* b = up.Find(name);
-    if ((a ? a->i : -1) != (b ? b->i : -1)) {
+    if (gate.Int(name, -1) != up.Int(name, -1)) {
       return std::string("the products differ in ") + name;
     }
   }
@@ -91,9 +84,9 @@ std::string Compare(const Graph& graph, const Node& gate, const Node& up) {
 
 BlockQuantMatrix SizeOf(const Node& product) {
   BlockQuantMatrix m;
-  m.n = static_cast<size_t>(IntOf(product, "N", 0));
-  m.k = static_cast<size_t>(IntOf(product, "K", 0));
-  m.block_size = static_cast<size_t>(IntOf(product, "block_size", 0));
+  m.n = static_cast<size_t>(product.Int("N", 0));
+  m.k = static_cast<size_t>(product.Int("K", 0));
+  m.block_size = static_cast<size_t>(product.Int("block_size", 0));
   return m;
 }
 
@@ -179,9 +172,9 @@ Status FuseGatedMlp(FusionContext* context) {
     const auto add = [&](const char* name, int64_t value) {
       fused.attributes.push_back(IntAttribute(name, value));
     };
-    add("down_N", IntOf(node, "N", 0));
-    add("down_bits", IntOf(node, "bits", 4));
-    add("down_block_size", IntOf(node, "block_size", 0));
+    add("down_N", node.Int("N", 0));
+    add("down_bits", node.Int("bits", 4));
+    add("down_block_size", node.Int("block_size", 0));
     fused.outputs = node.outputs;
     node = std::move(fused);
     context->Done(node);

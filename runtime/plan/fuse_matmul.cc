@@ -9,11 +9,6 @@
 namespace slm {
 namespace {
 
-int64_t IntOf(const Node& node, const char* name, int64_t fallback) {
-  const Attribute* a = node.Find(name);
-  return a ? a->i : fallback;
-}
-
 const TensorView* ConstantOf(const Graph& graph, ValueId id) {
   return graph.IsConstant(id) ? &*graph.values[id].constant : nullptr;
 }
@@ -81,10 +76,10 @@ std::string Recognise(const Graph& graph, const Node& dequantize,
   }
   w.k = static_cast<size_t>(w.q->shape[transposed ? 1 : 0]);
   w.n = static_cast<size_t>(w.q->shape[transposed ? 0 : 1]);
-  const auto axis = NormalizeAxis(IntOf(dequantize, "axis", 1), 2);
+  const auto axis = NormalizeAxis(dequantize.Int("axis", 1), 2);
   const size_t k_axis = transposed ? 1 : 0;
   w.block = static_cast<size_t>(
-      std::max<int64_t>(0, IntOf(dequantize, "block_size", 0)));
+      std::max<int64_t>(0, dequantize.Int("block_size", 0)));
   if (w.block > 0) {
     if (!axis || *axis != k_axis) return "blocks do not run along K";
     if (w.block < 16 || w.block > 256 || (w.block & (w.block - 1))) {
@@ -200,7 +195,7 @@ Status FuseQuantizedMatMul(FusionContext* context) {
     const Node& node = graph.nodes[i];
     // As FuseTransposedMatMul makes it: one from a file may scale, too.
     const bool fused = node.domain == "com.microsoft" &&
-                       node.type == "FusedMatMul" && IntOf(node, "transB", 0) &&
+                       node.type == "FusedMatMul" && node.Int("transB", 0) &&
                        node.attributes.size() == 1;
     if (!IsOp(&node, "MatMul") && !fused) continue;
     const Node* producer = graph.Producer(node.Input(1));
@@ -245,7 +240,7 @@ Status FuseTransposedGather(FusionContext* context) {
   const size_t count = graph.nodes.size();
   for (size_t i = 0; i < count; ++i) {
     Node& node = graph.nodes[i];
-    if (!IsOp(&node, "Gather") || IntOf(node, "axis", 0) != 0) continue;
+    if (!IsOp(&node, "Gather") || node.Int("axis", 0) != 0) continue;
     const Node* table = graph.Producer(node.Input(0));
     if (SwapsAxes(table) && graph.IsConstant(table->Input(0))) {
       node.inputs[0] = table->inputs[0];

@@ -59,8 +59,7 @@ inline bool IsNBitsProduct(const Node* node) {
 
 // Of one such.
 inline int64_t AccuracyLevel(const Node& node) {
-  const Attribute* level = node.Find("accuracy_level");
-  return level ? level->i : 0;
+  return node.Int("accuracy_level", 0);
 }
 
 // The last step of BuildPlan: finds and parses every operator.

@@ -193,8 +193,7 @@ class RowProof {
     const size_t rank = a_[first].rank();
     for (const AxisRule& rule : kAxisRules) {
       if (node.type != rule.type) continue;
-      const Attribute* a = node.Find("axis");
-      const auto at = NormalizeAxis(a ? a->i : rule.fallback, rank);
+      const auto at = NormalizeAxis(node.Int("axis", rule.fallback), rank);
       if (!at || (rule.kind == AxisKind::kOne ? *at == axis : *at <= axis)) {
         return "works along the tokens";
       }

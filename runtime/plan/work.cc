@@ -54,19 +54,14 @@ Kind KindOf(const OpDef& op) {
   return Kind::kOther;
 }
 
-int64_t IntOf(const Node& node, std::string_view name, int64_t fallback) {
-  const Attribute* attribute = node.Find(name);
-  return attribute ? attribute->i : fallback;
-}
-
 size_t SizeOf(const Node& node, std::string_view name) {
-  return static_cast<size_t>(std::max<int64_t>(0, IntOf(node, name, 0)));
+  return static_cast<size_t>(std::max<int64_t>(0, node.Int(name, 0)));
 }
 
 uint64_t InnerSize(const Node& node, const OpContext& c) {
   const Shape& a = c.In(0).shape;
   if (a.rank() == 0) return 1;
-  const bool transposed = IntOf(node, "transA", 0) != 0 && a.rank() > 1;
+  const bool transposed = node.Int("transA", 0) != 0 && a.rank() > 1;
   return static_cast<uint64_t>(a.back(transposed ? 1 : 0));
 }
 
@@ -86,7 +81,7 @@ Share ShareOf(Kind kind, const Node& node, const OpContext& c) {
       const int64_t declared =
           node.type == "GatherColumns"
               ? 1
-              : IntOf(node, "axis", IntOf(node, "gather_axis", 0));
+              : node.Int("axis", node.Int("gather_axis", 0));
       const auto axis = NormalizeAxis(declared, table.rank());
       if (!axis || !c.HasInput(1)) return {};
       return {c.In(1).Count(),
@@ -97,7 +92,7 @@ Share ShareOf(Kind kind, const Node& node, const OpContext& c) {
       const Shape& router = c.In(1).shape;
       if (x.rank() == 0 || router.rank() == 0) return {};
       const uint64_t rows = c.In(0).Count() / std::max<int64_t>(1, x.back());
-      return {rows * static_cast<uint64_t>(IntOf(node, "k", 1)),
+      return {rows * static_cast<uint64_t>(node.Int("k", 1)),
               std::max<uint64_t>(1, static_cast<uint64_t>(router.back()))};
     }
     // Their constants are tables of cosines and sines, of which they read a
@@ -134,9 +129,9 @@ void CountBytes(const Graph& graph, const Node& node, Kind kind,
 // Rows of a ragged batch over pages: position p sees min(p + 1, window).
 void CountBoundAttention(const Node& node, const OpContext& c, Work* work) {
   const uint64_t width = static_cast<uint64_t>(c.Out(0).shape.back());  // H E
-  const size_t slot = static_cast<size_t>(IntOf(node, "layer_slot", 0));
+  const size_t slot = static_cast<size_t>(node.Int("layer_slot", 0));
   const size_t window = static_cast<size_t>(
-      std::max<int64_t>(0, IntOf(node, "local_window_size", 0)));
+      std::max<int64_t>(0, node.Int("local_window_size", 0)));
   for (const BatchSequence& s : c.batch->sequences) {
     uint64_t visible = 0;
     for (size_t p = s.first; p < s.first + s.count; ++p) {
@@ -171,7 +166,7 @@ void CountExperts(const Node& node, const OpContext& c, Work* work) {
   const Share share = ShareOf(Kind::kExperts, node, c);
   const uint64_t packed =
       node.type == "QMoE" ? 8 / static_cast<uint64_t>(std::clamp<int64_t>(
-                                    IntOf(node, "expert_weight_bits", 4), 1, 8))
+                                    node.Int("expert_weight_bits", 4), 1, 8))
                           : 1;
   for (size_t i = 2; i < c.inputs.size(); ++i) {
     if (!c.inputs[i] || c.In(i).shape.rank() != 3 ||
@@ -246,7 +241,7 @@ std::string ShapeLabel(const Graph& graph, const Step& step,
     if (node.type != "MatMulNBits" && !gated) {
       return label + (c.HasInput(1) ? Name(c.In(1).dtype) : "");
     }
-    label += Format("int%zu/%zu", static_cast<size_t>(IntOf(node, "bits", 4)),
+    label += Format("int%zu/%zu", static_cast<size_t>(node.Int("bits", 4)),
                     SizeOf(node, "block_size"));
     if (!mlp) return label;
     return label + Format(" x [%zu, %zu] int%zu/%zu", n, last,
@@ -254,10 +249,10 @@ std::string ShapeLabel(const Graph& graph, const Step& step,
                           SizeOf(node, "down_block_size"));
   }
   if (kind == Kind::kAttention && c.batch && out.rank() > 1) {
-    const int64_t heads = std::max<int64_t>(1, IntOf(node, "num_heads", 1));
+    const int64_t heads = std::max<int64_t>(1, node.Int("num_heads", 1));
     return Format("T=%d of %zu H=%d K=%d E=%d", static_cast<int>(out.back(1)),
                   c.batch->sequences.size(), static_cast<int>(heads),
-                  static_cast<int>(IntOf(node, "kv_num_heads", heads)),
+                  static_cast<int>(node.Int("kv_num_heads", heads)),
                   static_cast<int>(out.back() / heads));
   }
   return out.ToString();
