@@ -20,7 +20,10 @@ namespace HWY_NAMESPACE {
 //   kVexU8I8  the same on AVX2 with AVX-VNNI, which Highway has no target for
 //   kI8I8     ARM dot product: i8 x i8, four a lane, exact
 //   kPairs    older x86: u8 x i8 pairs, saturated to int16, exact up to 32767
-enum class Dot { kU8I8, kVexU8I8, kI8I8, kPairs };
+//   kTiles    AMX, qgemm_tiles-inl.h: weights less their default zero point,
+//             which are signed, so that a dot product starts at zero; with zero
+//             points of their own they are as for kU8I8
+enum class Dot { kU8I8, kVexU8I8, kI8I8, kPairs, kTiles };
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
 inline constexpr Dot kNativeDot = Dot::kU8I8;
 #elif HWY_ARCH_X86
@@ -32,7 +35,8 @@ inline constexpr Dot kNativeDot = Dot::kI8I8;
 // 8-bit weights become signed (q - 128) where u8 x i8 is not exact.
 template <Dot kDot, int kBits>
 inline constexpr bool kSignedWeights = kBits == 8 && (kDot == Dot::kPairs ||
-                                                      kDot == Dot::kI8I8);
+                                                      kDot == Dot::kI8I8 ||
+                                                      kDot == Dot::kTiles);
 
 using DU8 = hn::Repartition<uint8_t, DU32>;
 using DI8 = hn::Repartition<int8_t, DU32>;
@@ -46,11 +50,16 @@ HWY_INLINE VU32 SubVector(VU32 word, int s) {
     return word;
   } else {
     const VU32 mask = hn::Set(DU32(), kBits == 4 ? 0x0F0F0F0Fu : 0x03030303u);
-    return hn::And(s ? hn::ShiftRightSame(word, s * kBits) : word, mask);
+    const VU32 q =
+        hn::And(s ? hn::ShiftRightSame(word, s * kBits) : word, mask);
+    if constexpr (kDot != Dot::kTiles) return q;
+    const DU8 d8;
+    return hn::BitCast(DU32(), hn::Sub(hn::BitCast(d8, q),
+                                       hn::Set(d8, uint8_t{1} << (kBits - 1))));
   }
 }
 
-// sum + the four products of each lane; not for kPairs.
+// sum + the four products of each lane; not for kPairs and kTiles.
 template <Dot kDot>
 HWY_INLINE VI32 Dot4(VU32 w, VU32 a, VI32 sum) {
   const DI32 di;

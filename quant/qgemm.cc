@@ -16,6 +16,7 @@
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_pack-inl.h"
 #include "quant/qgemm_rows-inl.h"
+#include "quant/qgemm_tiles-inl.h"
 #include "quant/qgemv-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,8 +32,7 @@ struct TileKernels {
   PanelChunk (*prepare)(const ChunkPlace& at, const ChunkPlace& next,
                         QGemmWorker& w);
   RowsFunction (*kernel)(size_t rows);
-  size_t most_rows;  // of a kernel
-  bool halved;       // kernels are of most_rows, half of them, ... 1 rows
+  RowCalls calls;
   // A tile of floats to packed rows of another product; int8 only.
   void (*quantize)(const float* tile, size_t begin, size_t end, size_t n0,
                    size_t columns, const QGemmArgs& g);
@@ -109,7 +109,7 @@ void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
     PanelChunk p = k.prepare(PlaceAt(g, product, n0, block),
                              PlaceAt(g, product, n0 + kQGemmColumns, block), w);
     for (size_t m = m0; m < m1;) {
-      const size_t rows = RowsOfCall(m, g.m, k.most_rows, k.halved);
+      const size_t rows = RowsOfCall(m, g.m, k.calls);
       uint32_t* acc = w.acc[product] + (m - m0) * kQGemmColumns;
       // Lines of c that are not in a cache arrive during the kernel.
       for (size_t r = 0; store && r < rows; ++r) {
@@ -131,10 +131,10 @@ void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
 // at a time, which stays in the first cache.
 void GateTiles(const QGemmArgs& g, const TileKernels& k, size_t m0, size_t m1,
                size_t n0, size_t columns, QGemmWorker& w) {
-  for (size_t m = m0; m < m1; m += kQGemmRowStep) {
+  for (size_t m = m0; m < m1; m += k.calls.step) {
     const size_t at = (m - m0) * kQGemmColumns;
     GateTile t = {.stride = kQGemmColumns,
-                  .rows = std::min(kQGemmRowStep, m1 - m),
+                  .rows = std::min(k.calls.step, m1 - m),
                   .columns = columns};
     if (!g.next) {
       t.c = g.c + m * g.ldc + n0;
@@ -156,7 +156,7 @@ void GateTiles(const QGemmArgs& g, const TileKernels& k, size_t m0, size_t m1,
 // Columns [begin, end) of c for all rows.
 void Tiles(const QGemmArgs& g, const TileKernels& k, size_t begin, size_t end,
            QGemmWorker& w) {
-  const size_t part = QGemmRowBlock(*g.b, g.m);
+  const size_t part = QGemmRowBlock(*g.b, g.m, k.calls.step);
   for (size_t m0 = 0; m0 < g.m; m0 += part) {
     const size_t m1 = std::min(g.m, m0 + part);
     for (size_t n0 = begin; n0 < end; n0 += kQGemmColumns) {
@@ -176,8 +176,7 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
     constexpr TileKernels kFloat = {
         .prepare = PrepareChunk<kNativeDot, kBits, false>,
         .kernel = FloatRowsOf<kBits>,
-        .most_rows = kMaxRows,
-        .halved = true,
+        .calls = kFloatCalls,
         .quantize = nullptr};
     return Tiles(g, kFloat, begin, end, w);
   }
@@ -192,8 +191,7 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
   const TileKernels int8 = {.prepare = PrepareChunk<kDot, kBits, true>,
                             .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
                                          : Int8RowsOf<kDot, kSigned, false>,
-                            .most_rows = Int8Shape<kDot>::kRows,
-                            .halved = false,
+                            .calls = kInt8Calls<kDot>,
                             .quantize = QuantizeTile<kDot>};
   Tiles(g, int8, begin, end, w);
 }
@@ -205,6 +203,28 @@ void TileRangeFor(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
   if (g.b->bits == 8) return TilesOfBits<kDot, 8>(g, begin, end, w);
   return TilesOfBits<kDot, 2>(g, begin, end, w);
 }
+
+#if SLM_QGEMM_TILES
+
+template <bool kHasZp>
+RowsFunction TileRowsOf(size_t) {
+  return TileRows<kHasZp>;
+}
+
+template <int kBits>
+void TileTilesOfBits(const QGemmArgs& g, size_t begin, size_t end,
+                     QGemmWorker& w) {
+  const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
+  const TileKernels tiles = {
+      .prepare = zp ? PrepareChunk<kNativeDot, kBits, true>
+                    : PrepareChunk<Dot::kTiles, kBits, true>,
+      .kernel = zp ? TileRowsOf<true> : TileRowsOf<false>,
+      .calls = kTileCalls,
+      .quantize = QuantizeTile<kNativeDot>};
+  Tiles(g, tiles, begin, end, w);
+}
+
+#endif
 
 void PackRows(const QGemmArgs& g, size_t begin, size_t end) {
   PackRowsFor<kNativeDot>(g, begin, end);
@@ -226,6 +246,20 @@ void TileRangeVex(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
   TileRangeFor<kVexDot>(g, begin, end, worker);
 }
 
+// For g.tiles; targets without tiles are never asked.
+void TileRangeAmx(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
+#if SLM_QGEMM_TILES
+  QGemmWorker& w = g.workers[worker];
+  AmxConfigure(TileConfigFor(g.b->block_size));
+  if (g.b->bits == 4) TileTilesOfBits<4>(g, begin, end, w);
+  if (g.b->bits == 8) TileTilesOfBits<8>(g, begin, end, w);
+  if (g.b->bits == 2) TileTilesOfBits<2>(g, begin, end, w);
+  AmxRelease();
+#else
+  TileRange(g, begin, end, worker);
+#endif
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
@@ -239,6 +273,7 @@ HWY_EXPORT(PackRows);
 HWY_EXPORT(TileRange);
 HWY_EXPORT(PackRowsVex);
 HWY_EXPORT(TileRangeVex);
+HWY_EXPORT(TileRangeAmx);
 
 constexpr size_t RoundUp(size_t value) {
   return (value + kAlignment - 1) / kAlignment * kAlignment;
@@ -251,11 +286,12 @@ struct PackedLayout {
 
 PackedLayout LayoutOf(size_t m, const BlockQuantMatrix& b, QGemmMode mode) {
   const bool int8 = mode == QGemmMode::kInt8Activations;
-  const size_t elements = m * b.blocks() * b.block_size;
+  const size_t rows = int8 ? PackedRowsFor(m) : m;
+  const size_t elements = rows * b.blocks() * b.block_size;
   // No less than fewer rows need, whose packing may be the wider one.
   const size_t few = FitsQGemv(b) ? std::min(m, kQGemvRows) : 0;
   const size_t words = std::max(elements, few * QGemvRowBytes(b));  // int8
-  const size_t per_block = int8 ? RoundUp(m * b.blocks() * 4) : 0;
+  const size_t per_block = int8 ? RoundUp(rows * b.blocks() * 4) : 0;
   PackedLayout s;
   s.scales = RoundUp(int8 ? words : elements * sizeof(float));
   s.init = s.scales + per_block;
@@ -271,6 +307,7 @@ QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
   SLM_DCHECK(b.Valid());
   SLM_DCHECK(reinterpret_cast<uintptr_t>(packed) % kAlignment == 0);
   const PackedLayout s = LayoutOf(m, b, mode);
+  const bool int8 = mode == QGemmMode::kInt8Activations;
   return {.a = a,
           .lda = lda,
           .m = m,
@@ -280,7 +317,8 @@ QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
           .next = nullptr,
           .c = c,
           .ldc = ldc,
-          .int8 = mode == QGemmMode::kInt8Activations,
+          .int8 = int8,
+          .tiles = int8 && UseTiles(m),
           .a_words = reinterpret_cast<uint32_t*>(packed),
           .a_scales = reinterpret_cast<uint32_t*>(packed + s.scales),
           .a_init = reinterpret_cast<uint32_t*>(packed + s.init),
@@ -288,18 +326,30 @@ QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
           .workers = static_cast<QGemmWorker*>(workers)};
 }
 
+// Rows of the last tile that there are none of: zeros, lest what lies there
+// are numbers that slow a multiplication down.
+void ClearRest(const QGemmArgs& args) {
+  if (!args.tiles || args.m % kQGemmTileRows == 0) return;
+  const size_t blocks = args.b->blocks();
+  const size_t at = args.m / kQGemmTileRows * kQGemmTileRows * blocks;
+  std::fill_n(args.a_scales + at, kQGemmTileRows * blocks, 0);
+  std::fill_n(args.a_sums + at, kQGemmTileRows * blocks, 0);
+}
+
 void Pack(ThreadPool& pool, const QGemmArgs& args) {
+  ClearRest(args);
   const auto pack = UseAvxVnni() ? HWY_DYNAMIC_POINTER(PackRowsVex)
                                  : HWY_DYNAMIC_POINTER(PackRows);
   // A row of 4864 takes about 1 us to quantise: 24 rows are worth a thread.
   ParallelFor(
-      pool, args.m, kQGemmRowStep,
+      pool, args.m, args.row_step(),
       [&](size_t begin, size_t end, size_t) { pack(args, begin, end); });
 }
 
 void Multiply(ThreadPool& pool, const QGemmArgs& args) {
-  const auto tiles = UseAvxVnni() ? HWY_DYNAMIC_POINTER(TileRangeVex)
-                                  : HWY_DYNAMIC_POINTER(TileRange);
+  const auto tiles = args.tiles     ? HWY_DYNAMIC_POINTER(TileRangeAmx)
+                     : UseAvxVnni() ? HWY_DYNAMIC_POINTER(TileRangeVex)
+                                    : HWY_DYNAMIC_POINTER(TileRange);
   // 64 KiB of weights take about 4 us from memory and are used m times. Ranges
   // are small: coarser ones leave threads unequal (896 columns: 3 to 4).
   const BlockQuantMatrix& b = *args.b;
@@ -388,6 +438,7 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   // in another order; a few KiB of floats stay in the caches anyway.
   const bool few = m <= kQGemvRows;
   if (!few) gated.next = &down;
+  if (!few) ClearRest(down);
   Pack(pool, gated);
   Multiply(pool, gated);
   if (few) Pack(pool, down);

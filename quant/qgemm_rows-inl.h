@@ -157,18 +157,20 @@ HWY_INLINE hn::Vec<hn::Full128<uint8_t>> LoadGroup(const int8_t* q) {
   return hn::TableLookupBytes(hn::Load(d8, reinterpret_cast<const uint8_t*>(q)),
                               hn::Load(d8, order));
 }
+// In memory, a call of a kernel has so many rows; its groups of 16 columns are
+// so many words apart.
 struct PanelOrder {
-  uint32_t* words;  // of the first row's group 0
-  size_t rows, r;
+  uint32_t* words;  // of the row's group 0
+  size_t rows, group;
 };
 template <int kBits>
 HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
                            const PanelOrder& to) {
-  uint32_t* words = to.words + block * (bs / 4) * to.rows + to.r * 4;
+  uint32_t* words = to.words + block * (bs / 4) * to.rows;
   for (size_t i = 0; i < bs; i += 16) {
     hn::Store(LoadGroup<kBits>(q + i), hn::Full128<uint8_t>(),
               reinterpret_cast<uint8_t*>(words));
-    words += to.rows * 4;
+    words += to.group;
   }
 }
 
@@ -261,14 +263,22 @@ HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
   for (size_t k = b.k; k < padded; ++k) to[k * rows + r] = 0;
 }
 
-// Rows of the kernel call that starts with row `first` of `m`: a step of
-// kQGemmRowStep is cut into as few and as even pieces as there are kernels for.
-// Packing and product ask alike, in whatever ranges.
-HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most, bool halved) {
-  const size_t step_end = (first / kQGemmRowStep + 1) * kQGemmRowStep;
+// How rows become calls of kernels: a step of rows is cut into as few and as
+// even pieces as there are kernels for.
+struct RowCalls {
+  size_t most;  // rows of a kernel
+  size_t step;
+  bool halved;  // kernels are of `most` rows, half of them, ... 1
+};
+
+// Rows of the call that starts with row `first` of `m`. Packing and product ask
+// alike, in whatever ranges.
+HWY_INLINE size_t RowsOfCall(size_t first, size_t m, const RowCalls& calls) {
+  size_t most = calls.most;
+  const size_t step_end = (first / calls.step + 1) * calls.step;
   if (step_end <= m) return most;
   const size_t left = m - first;
-  if (halved) {
+  if (calls.halved) {
     while (most > left) most /= 2;
     return most;
   }
@@ -276,9 +286,26 @@ HWY_INLINE size_t RowsOfCall(size_t first, size_t m, size_t most, bool halved) {
   return (left + pieces - 1) / pieces;
 }
 
+inline constexpr RowCalls kFloatCalls = {kMaxRows, kQGemmRowStep, true};
+inline constexpr RowCalls kTileCalls = {kQGemmTileRows, kQGemmTileRows, false};
 template <Dot kDot>
-HWY_INLINE size_t RowsOfInt8Call(size_t first, size_t m) {
-  return RowsOfCall(first, m, Int8Shape<kDot>::kRows, false);
+inline constexpr RowCalls kInt8Calls = {Int8Shape<kDot>::kRows, kQGemmRowStep,
+                                        false};
+
+// A call of int8 rows in memory.
+struct Int8Call {
+  size_t rows, stride;  // that it has, and that there is room for
+  size_t row, group;    // words from a row to the next, from 16 columns to the
+                        // next of a row
+};
+template <Dot kDot>
+HWY_INLINE Int8Call Int8CallAt(size_t first, const QGemmArgs& g) {
+  if (g.tiles) {
+    return {RowsOfCall(first, g.m, kTileCalls), kQGemmTileRows,
+            g.b->block_size / 4, 4};
+  }
+  const size_t rows = RowsOfCall(first, g.m, kInt8Calls<kDot>);
+  return {rows, rows, 4, rows * 4};
 }
 
 template <Dot kDot, int kBits>
@@ -294,17 +321,18 @@ HWY_INLINE void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
     return;
   }
   for (size_t first = begin; first < end;) {
-    const size_t rows = RowsOfInt8Call<kDot>(first, g.m);
-    for (size_t r = 0; r < rows; ++r) {
-      const PanelOrder to = {g.a_words + first * blocks * (bs / 4), rows, r};
+    const Int8Call call = Int8CallAt<kDot>(first, g);
+    uint32_t* const words = g.a_words + first * blocks * (bs / 4);
+    for (size_t r = 0; r < call.rows; ++r) {
+      const PanelOrder to = {words + r * call.row, call.stride, call.group};
       QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
-                               first * blocks + r, rows);
+                               first * blocks + r, call.stride);
     }
-    first += rows;
+    first += call.rows;
   }
 }
 
-// Packs rows [begin, end) of a: multiples of kQGemmRowStep, or g.m.
+// Packs rows [begin, end) of a: multiples of g.row_step(), or g.m.
 template <Dot kDot>
 HWY_INLINE void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
   if (g.int8) {
@@ -313,7 +341,7 @@ HWY_INLINE void PackRowsFor(const QGemmArgs& g, size_t begin, size_t end) {
     return PackInt8Rows<kDot, 2>(g, begin, end);
   }
   for (size_t first = begin; first < end;) {
-    const size_t rows = RowsOfCall(first, g.m, kMaxRows, true);
+    const size_t rows = RowsOfCall(first, g.m, kFloatCalls);
     for (size_t r = 0; r < rows; ++r) {
       PackFloatRow(g.a + (first + r) * g.lda, *g.b, rows, r, g, first);
     }
@@ -334,14 +362,16 @@ HWY_NOINLINE void QuantizeStep(const float* tile, size_t begin, size_t end,
                    HWY_MIN(kBlocksAtOnce, end - row), factor, row - begin, &s);
   }
   for (size_t first = begin, rows; first < end; first += rows) {
-    rows = RowsOfInt8Call<kDot>(first, g.m);
-    const size_t from = first - begin, at = first * blocks + block * rows;
-    uint32_t* words = g.a_words + at * (bs / 4);
-    for (size_t i = 0; i < bs; i += 16) {
+    const Int8Call call = Int8CallAt<kDot>(first, g);
+    rows = call.rows;
+    const size_t from = first - begin;
+    const size_t at = first * blocks + block * call.stride;
+    for (size_t i = 0; i < bs / 16; ++i) {
+      uint32_t* words = g.a_words + at * (bs / 4) + i * call.group;
       for (size_t r = 0; r < rows; ++r) {
-        hn::Store(LoadGroup<kBits>(s.q + (from + r) * bs + i),
+        hn::Store(LoadGroup<kBits>(s.q + (from + r) * bs + i * 16),
                   hn::Full128<uint8_t>(), reinterpret_cast<uint8_t*>(words));
-        words += 4;
+        words += call.row;
       }
     }
     for (size_t r = 0; r < rows; ++r) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "runtime/core/amx.h"
 #include "runtime/core/clock.h"
 #include "runtime/core/cpu.h"
 #include "runtime/core/memory.h"
@@ -138,6 +139,42 @@ HWY_EXPORT(MultiplyBytesVex);
 
 namespace {
 
+// As MultiplyBytes; for UseAmx. Sums of four tiles: a product begins every 16
+// cycles and takes 52.
+size_t MultiplyTiles(size_t rounds, int64_t* result) {
+#if SLM_HAVE_AMX
+  const size_t turns = rounds / 10;  // which take ten times as long
+  alignas(64) uint8_t bytes[kAmxRows * kAmxRowBytes];
+  std::memset(bytes, static_cast<int>(*result), sizeof bytes);
+  AmxConfig config;
+  for (int tile = 0; tile < 8; ++tile) {
+    config.SetTile(tile, kAmxRows, kAmxRowBytes);
+  }
+  AmxConfigure(config);
+  AmxZero<0>();
+  AmxZero<1>();
+  AmxZero<2>();
+  AmxZero<3>();
+  AmxLoad<4>(bytes, kAmxRowBytes);
+  AmxLoad<5>(bytes, kAmxRowBytes);
+  AmxLoad<6>(bytes, kAmxRowBytes);
+  AmxLoad<7>(bytes, kAmxRowBytes);
+  for (size_t i = 0; i < turns; ++i) {
+    AmxMultiply<0, 4, 6, false>();
+    AmxMultiply<1, 4, 7, false>();
+    AmxMultiply<2, 5, 6, false>();
+    AmxMultiply<3, 5, 7, false>();
+  }
+  AmxStore<3>(bytes, kAmxRowBytes);
+  AmxRelease();
+  *result = bytes[0];
+  return turns * 4 * kAmxRows * (kAmxRowBytes / 4) * kAmxRowBytes;
+#else
+  (void)rounds, (void)result;
+  return 0;
+#endif
+}
+
 // Other programs only ever slow a pass down, so the best of passes counts;
 // a tenth of a second meets some undisturbed ones.
 constexpr double kSecondsPerLimit = 0.1;
@@ -185,8 +222,9 @@ double MeasureInt8Peak(ThreadPool& pool) {
   // About 2 ms: a pool's start and end do not show, and a slice of time that
   // another program takes spoils few passes.
   constexpr size_t kRounds = 1 << 20;
-  const auto multiply = UseAvxVnni() ? HWY_DYNAMIC_POINTER(MultiplyBytesVex)
-                                     : HWY_DYNAMIC_POINTER(MultiplyBytes);
+  const auto multiply = UseAmx()       ? MultiplyTiles
+                        : UseAvxVnni() ? HWY_DYNAMIC_POINTER(MultiplyBytesVex)
+                                       : HWY_DYNAMIC_POINTER(MultiplyBytes);
   std::vector<int64_t> sums(pool.size());
   std::vector<size_t> products(pool.size());
   const double seconds = Fastest([&] {

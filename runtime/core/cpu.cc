@@ -13,6 +13,7 @@
 
 #include "hwy/highway.h"
 #include "hwy/targets.h"
+#include "runtime/core/amx.h"
 
 #if HWY_ARCH_X86 && defined(_MSC_VER)
 #include <intrin.h>
@@ -54,10 +55,28 @@ std::atomic<bool>& AvxVnni() {
   return used;
 }
 
+bool AmxForbidden() {
+  const char* wanted = std::getenv("SLM_AMX");
+  return wanted && std::strcmp(wanted, "off") == 0;
+}
+
+// Of the CPU, or of a test.
+std::atomic<bool>& AmxThere() {
+  static std::atomic<bool> there{!AmxForbidden() && (Usable() & HWY_AVX3_DL) &&
+                                 CpuHasAmx()};
+  return there;
+}
+
+// Like AvxVnni.
+std::atomic<bool>& Amx() {
+  static std::atomic<bool> used{AmxThere().load()};
+  return used;
+}
+
 struct Target {
   std::string name;
   int64_t highway;
-  bool avx_vnni;
+  bool avx_vnni = false, amx = false;
 };
 
 // Best first: Highway gives better targets lower bits.
@@ -67,10 +86,14 @@ std::vector<Target> Targets() {
   for (int bit = 0; bit < 63; ++bit) {
     const int64_t target = int64_t{1} << bit;
     if (!(usable & target)) continue;
-    if (target == HWY_AVX2 && AvxVnni()) {
-      targets.push_back({"AVX2_VNNI", target, true});
+    if (target == HWY_AVX3_DL && Amx()) {
+      targets.push_back({.name = "AMX", .highway = target, .amx = true});
     }
-    targets.push_back({hwy::TargetName(target), target, false});
+    if (target == HWY_AVX2 && AvxVnni()) {
+      targets.push_back(
+          {.name = "AVX2_VNNI", .highway = target, .avx_vnni = true});
+    }
+    targets.push_back({.name = hwy::TargetName(target), .highway = target});
   }
   return targets;
 }
@@ -96,10 +119,19 @@ std::string CurrentTarget() { return UsableTargets().front(); }
 
 bool UseAvxVnni() { return AvxVnni().load(std::memory_order_relaxed); }
 
+bool UseAmx() { return Amx().load(std::memory_order_relaxed); }
+
+void SetAmxForTest(bool there) {
+  (void)ForceTarget("");
+  AmxThere() = there && (Usable() & HWY_AVX3_DL);
+  Amx() = AmxThere().load();
+}
+
 Status ForceTarget(const std::string& name) {
   hwy::SetSupportedTargetsForTest(0);
   hwy::DisableTargets(0);
   AvxVnni() = CpuHasAvxVnni();
+  Amx() = AmxThere().load();
   if (name.empty()) {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     return OkStatus();
@@ -110,6 +142,7 @@ Status ForceTarget(const std::string& name) {
       hwy::DisableTargets(better & ~target.highway);
       hwy::GetChosenTarget().Update(hwy::SupportedTargets());
       AvxVnni() = target.avx_vnni;
+      Amx() = target.amx;
       return OkStatus();
     }
     better |= target.highway;
@@ -120,6 +153,12 @@ Status ForceTarget(const std::string& name) {
 }
 
 Status InitTargets() {
+  const char* amx = std::getenv("SLM_AMX");
+  if (amx && *amx && !AmxForbidden()) {
+    return Error(ErrorKind::kCpu,
+                 "SLM_AMX is \"%s\": only off, which forbids AMX, is known",
+                 Printable(amx).c_str());
+  }
   const char* wanted = std::getenv("SLM_TARGET");
   if (!wanted || !*wanted) return OkStatus();
   return ForceTarget(wanted).In("SLM_TARGET");
@@ -128,8 +167,8 @@ Status InitTargets() {
 size_t LastCacheBytes() {
   size_t most = 0;
 #if defined(_SC_LEVEL4_CACHE_SIZE)
-  for (const int name : {_SC_LEVEL4_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE,
-                         _SC_LEVEL2_CACHE_SIZE}) {
+  for (const int name :
+       {_SC_LEVEL4_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE}) {
     const long bytes = sysconf(name);
     if (bytes > 0) most = std::max(most, static_cast<size_t>(bytes));
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which SIMD target the kernels take. SLM_TARGET=NAME restricts the choice.
+// Which SIMD target the kernels take. SLM_TARGET=NAME restricts the choice;
+// SLM_AMX=off leaves out "AMX", AVX3_DL with products of tiles.
 #ifndef SLM_RUNTIME_CORE_CPU_H_
 #define SLM_RUNTIME_CORE_CPU_H_
 
@@ -13,7 +14,8 @@
 namespace slm {
 
 // Applies SLM_TARGET (one name, e.g. "AVX2"; that target and worse ones stay).
-// Refuses names that are unknown or not usable here, listing those that are.
+// Refuses names that are unknown or not usable here, listing those that are,
+// and other values of SLM_AMX than "off".
 // Call once before kernels run; not thread-safe against running kernels.
 Status InitTargets();
 
@@ -28,6 +30,14 @@ Status ForceTarget(const std::string& name);
 // Whether kernels of the AVX2 target take VPDPBUSD in its VEX form: true for
 // the target "AVX2_VNNI", which Highway does not know.
 bool UseAvxVnni();
+
+// Whether kernels of the AVX3_DL target take tiles (runtime/core/amx.h): true
+// for the target "AMX", likewise.
+bool UseAmx();
+
+// For tests that execute the instructions of AMX in software: from here on it
+// is there, if AVX3_DL is, or not there. Lifts ForceTarget.
+void SetAmxForTest(bool there);
 
 // "AMD EPYC 9B45", or "unknown".
 std::string CpuName();

@@ -57,7 +57,8 @@ typedef struct slm_chat slm_chat;
 SLM_API int slm_api_version(void);
 /* "0.1.0" */
 SLM_API const char* slm_version(void);
-/* Applies SLM_TARGET to the SIMD kernels. Optional, once, before all else. */
+/* Applies SLM_TARGET to the SIMD kernels, and refuses values of SLM_AMX other
+   than "off". Optional, once, before all else. */
 SLM_API slm_status slm_init(slm_error* error);
 
 /* ---- model ---------------------------------------------------------------*/
