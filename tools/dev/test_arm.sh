@@ -27,9 +27,9 @@ flags="-std=c++20 -O2 -ffp-contract=off -Wall -Wextra -Wno-psabi
   '-DHWY_DISABLED_TARGETS=(HWY_ALL_SVE)' '-DSLM_SHARED_DIR=\"none\"'
   '-DSLM_TEST_DATA_DIR=\"tests/data\"'
   -I. -isystem $highway -isystem $gtest/include -isystem $gtest"
-sources="runtime/core/amx.cc runtime/core/cpu.cc runtime/core/file.cc runtime/core/memory_posix.cc
-  runtime/core/result.cc runtime/core/shape.cc runtime/core/threads.cc
-  runtime/core/utf8.cc runtime/core/clock.cc
+sources="runtime/core/amx.cc runtime/core/cpu.cc runtime/core/file.cc
+  runtime/core/memory_posix.cc runtime/core/result.cc runtime/core/shape.cc
+  runtime/core/threads.cc runtime/core/utf8.cc runtime/core/clock.cc
   $(ls quant/*.cc ops/kernels/*.cc tests/quant/*_test.cc)
   tests/quant/amx_emulator.cc
   tests/kernels/activation_test.cc tests/kernels/attention_test.cc
