@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -219,30 +220,46 @@ void ValueTile(const float* HWY_RESTRICT p, const T* HWY_RESTRICT v,
   }
 }
 
-// e^x = 2^n e^r for x <= 0 as in Exp, with less around it: n is the integer
+// x = e^x = 2^n e^r for x <= 0 as in Exp, with less around it: n is the integer
 // that stays in the low bits when 2^23 is added, and one factor 2^n is enough.
 // NaN stays. Below -87 the result would be a subnormal, which costs some CPUs
 // 100 cycles in each product: 0 there (< 2^-125).
-template <class D>
-HWY_INLINE hn::Vec<D> PowerOfE(D d, hn::Vec<D> x) {
+//
+// A few vectors go through each step before the next: it waits for the step
+// before, and a processor looks only some 100 operations ahead for others.
+template <class D, size_t kCount>
+HWY_INLINE void ExpOfNegatives(D d, hn::Vec<D> (&x)[kCount]) {
   using V = hn::Vec<D>;
   static constexpr float kP[] = {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558aep-5f,
                                  0x1.12397cp-7f, 0x1.6a4e66p-10f};
   // 127 is the exponent's bias.
   const V big = hn::Set(d, 0x1.8p23f + 127.0f);
-  const V rounded = hn::MulAdd(x, hn::Set(d, 0x1.715476p0f), big);
-  const V n = hn::Sub(rounded, big);
-  V r = hn::NegMulAdd(n, hn::Set(d, 0x1.62e4p-1f), x);
-  r = hn::NegMulAdd(n, hn::Set(d, 0x1.7f7d1cp-20f), r);
-  const V tail = hn::MulAdd(hn::Mul(r, r), Polynomial(d, r, kP), r);
-  const V power = hn::Add(tail, hn::Set(d, 1.0f));
-  const hn::RebindToSigned<D> di;
-  const V factor = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, rounded)));
-  return hn::Mul(power, factor);
-}
-template <class D>
-HWY_INLINE hn::Vec<D> ExpOfNegative(D d, hn::Vec<D> x) {
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), PowerOfE(d, x));
+  V rounded[kCount], r[kCount], power[kCount];
+  for (size_t i = 0; i < kCount; ++i) {
+    rounded[i] = hn::MulAdd(x[i], hn::Set(d, 0x1.715476p0f), big);
+  }
+  for (size_t i = 0; i < kCount; ++i) {
+    const V n = hn::Sub(rounded[i], big);
+    r[i] = hn::NegMulAdd(n, hn::Set(d, 0x1.62e4p-1f), x[i]);
+    r[i] = hn::NegMulAdd(n, hn::Set(d, 0x1.7f7d1cp-20f), r[i]);
+    power[i] = hn::Set(d, kP[4]);
+  }
+  for (size_t k = 4; k-- > 0;) {
+    for (size_t i = 0; i < kCount; ++i) {
+      power[i] = hn::MulAdd(power[i], r[i], hn::Set(d, kP[k]));
+    }
+  }
+  for (size_t i = 0; i < kCount; ++i) {
+    const V tail = hn::MulAdd(hn::Mul(r[i], r[i]), power[i], r[i]);
+    power[i] = hn::Add(tail, hn::Set(d, 1.0f));
+  }
+  for (size_t i = 0; i < kCount; ++i) {
+    const hn::RebindToSigned<D> di;
+    const V factor =
+        hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, rounded[i])));
+    x[i] = hn::IfThenZeroElse(hn::Lt(x[i], hn::Set(d, -87.0f)),
+                              hn::Mul(power[i], factor));
+  }
 }
 
 // What one row sees of a split; pointers are to the split's column 0.
@@ -310,43 +327,71 @@ HWY_INLINE float MaskRow(float softcap, const RowMask& mask, size_t j0,
   return hn::ReduceMax(d, highest);
 }
 
+// Calls each(j, n) for columns [j0, j1), a multiple of two vectors, in steps of
+// n vectors.
+template <class Each>
+HWY_INLINE void ForVectors(size_t j0, size_t j1, const Each& each) {
+  const size_t lanes = hn::Lanes(DF());
+  size_t j = j0;
+  for (; j + 4 * lanes <= j1; j += 4 * lanes) {
+    each(j, std::integral_constant<size_t, 4>());
+  }
+  for (; j < j1; j += 2 * lanes) each(j, std::integral_constant<size_t, 2>());
+}
+
+// x = exp(p - m) of columns from j on. Nothing seen: -inf - -inf must not
+// become NaN, a NaN score must stay.
+template <size_t kCount>
+HWY_INLINE void ExpsOf(float m, const float* p, hn::Vec<DF> (&x)[kCount]) {
+  const DF d;
+  const bool none = m == -std::numeric_limits<float>::infinity();
+  const auto maximum = hn::Set(d, none ? 0.0f : m);
+  for (size_t i = 0; i < kCount; ++i) {
+    x[i] = hn::Sub(hn::LoadU(d, p + i * hn::Lanes(d)), maximum);
+  }
+  ExpOfNegatives(d, x);
+}
+
 // p = exp(p - m); returns the sum.
 HWY_INLINE float ExpRow(float m, size_t j0, size_t j1, float* p) {
   const DF d;
-  // Nothing seen: -inf - -inf must not become NaN, a NaN score must stay.
-  const bool none = m == -std::numeric_limits<float>::infinity();
-  const auto maximum = hn::Set(d, none ? 0.0f : m);
   auto sum = hn::Zero(d);
-  for (size_t j = j0; j < j1; j += hn::Lanes(d)) {
-    const auto x = hn::Sub(hn::LoadU(d, p + j), maximum);
-    const auto weight = ExpOfNegative(d, x);
-    sum = hn::Add(sum, weight);
-    hn::StoreU(weight, d, p + j);
-  }
+  ForVectors(j0, j1, [&](size_t j, auto n) HWY_ATTR {
+    hn::Vec<DF> weight[n()];
+    ExpsOf(m, p + j, weight);
+    for (size_t i = 0; i < n(); ++i) {
+      sum = hn::Add(sum, weight[i]);
+      hn::StoreU(weight[i], d, p + j + i * hn::Lanes(d));
+    }
+  });
   return hn::ReduceSum(d, sum);
 }
 
 // The same, then times scales of the columns; `top` is the largest product,
-// NaN if one is not finite.
+// infinity or NaN if one is not finite.
 HWY_INLINE float ScaledExpRow(float m, const float* scales, size_t j0,
                               size_t j1, float* p, float& top) {
   const DF d;
-  const bool none = m == -std::numeric_limits<float>::infinity();
-  const auto maximum = hn::Set(d, none ? 0.0f : m);
-  auto sum = hn::Zero(d), highest = hn::Zero(d), all = hn::Zero(d);
-  for (size_t j = j0; j < j1; j += hn::Lanes(d)) {
-    const auto x = hn::Sub(hn::LoadU(d, p + j), maximum);
-    auto weight = ExpOfNegative(d, x);
-    sum = hn::Add(sum, weight);
-    // Unless the weight is 0: what is masked may have any scale.
-    const auto scaled = hn::Mul(weight, hn::LoadU(d, scales + j));
-    weight = hn::IfThenElseZero(hn::Ne(weight, hn::Zero(d)), scaled);
-    highest = hn::Max(highest, weight);
-    all = hn::Add(all, weight);
-    hn::StoreU(weight, d, p + j);
-  }
-  // 0, or NaN with a product that is not finite.
-  top = hn::ReduceMax(d, highest) + hn::ReduceSum(d, hn::Sub(all, all));
+  const hn::RebindToUnsigned<DF> bits;
+  auto sum = hn::Zero(d);
+  // As bits: these are ordered like the products, and NaN is above all.
+  auto highest = hn::Zero(bits);
+  ForVectors(j0, j1, [&](size_t j, auto n) HWY_ATTR {
+    hn::Vec<DF> weight[n()];
+    ExpsOf(m, p + j, weight);
+    for (size_t i = 0; i < n(); ++i) {
+      const size_t at = j + i * hn::Lanes(d);
+      sum = hn::Add(sum, weight[i]);
+      // Unless the weight is 0: what is masked may have any scale.
+      const auto scaled = hn::Mul(weight[i], hn::LoadU(d, scales + at));
+      const auto product =
+          hn::IfThenElseZero(hn::Ne(weight[i], hn::Zero(d)), scaled);
+      highest = hn::Max(highest, hn::BitCast(bits, product));
+      hn::StoreU(product, d, p + at);
+    }
+  });
+  const uint32_t most = hn::ReduceMax(bits, highest);
+  std::memcpy(&top, &most, sizeof top);
   return hn::ReduceSum(d, sum);
 }
 

@@ -66,10 +66,11 @@ void Finish(const AttentionTask& task, const AttentionRows& total) {
 }
 
 // One split into `out` (for a merge by MergeSplits), or all splits and output.
-void RunTask(const AttentionTask& task, const size_t* only_split,
+// `loaded`: w has the task's queries.
+void RunTask(const AttentionTask& task, bool loaded, const size_t* only_split,
              const NextSplit& next, const WorkerScratch& w,
              const AttentionRows& out) {
-  LoadQueries(task, w);
+  if (!loaded) LoadQueries(task, w);
   if (only_split) {
     AttendSplit(task, *only_split, next, w, out);
     return;
@@ -110,17 +111,19 @@ HWY_EXPORT(MergeSplits);
 
 // Threads take the next index when they are free: costs differ too much for a
 // fixed partition, and no result depends on who computes it. They take it one
-// ahead, to fetch its memory while they compute.
+// ahead, to fetch its memory while they compute; `last` is the one before, of
+// none the same as i.
 template <typename Body>
 void ForEachTask(ThreadPool& pool, size_t workers, size_t count,
                  const Body& body) {
   std::atomic<size_t> next{0};
   ParallelFor(pool, std::min(workers, count), 1,
               [&](size_t, size_t, size_t worker) {
-                size_t i = next.fetch_add(1);
+                size_t i = next.fetch_add(1), last = i;
                 while (i < count) {
                   const size_t following = next.fetch_add(1);
-                  body(i, following, worker);
+                  body(i, last, following, worker);
+                  last = i;
                   i = following;
                 }
               });
@@ -132,12 +135,12 @@ using SplitsLeft = std::atomic<uint32_t>;
 void AttendWhole(const AttentionSchedule& schedule, ThreadPool& pool,
                  float* scratch) {
   ForEachTask(pool, schedule.workers, schedule.tasks,
-              [&](size_t i, size_t following, size_t worker) {
+              [&](size_t i, size_t, size_t following, size_t worker) {
                 const WorkerScratch w = schedule.Carve(scratch, worker);
                 const NextSplit next = schedule.First(following);
                 schedule.At(i, nullptr, [&](const AttentionTask& task, float*) {
                   HWY_DYNAMIC_DISPATCH(RunTask)
-                  (task, nullptr, next, w, AttentionRows());
+                  (task, /*loaded=*/false, nullptr, next, w, AttentionRows());
                 });
               });
 }
@@ -151,14 +154,16 @@ void AttendSplits(const AttentionSchedule& schedule, ThreadPool& pool,
       new (left + i) SplitsLeft(static_cast<uint32_t>(splits));
     });
   }
-  const auto body = [&](size_t i, const NextSplit& next, const WorkerScratch& w,
-                        const AttentionTask& task, float* part) {
+  const auto body = [&](size_t i, size_t last, const NextSplit& next,
+                        const WorkerScratch& w, const AttentionTask& task,
+                        float* part) {
     const size_t split = i % most, splits = schedule.Splits(*task.sequence);
     if (split < splits) {
       const size_t absolute =
           AttentionSchedule::FirstSplit(schedule.Whole(*task.sequence)) + split;
       HWY_DYNAMIC_DISPATCH(RunTask)
-      (task, &absolute, next, w, task.PartAt(part, split));
+      (task, last != i && last / most == i / most, &absolute, next, w,
+       task.PartAt(part, split));
       if (left[i / most].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     } else if (split > 0 || splits > 0) {
       return;
@@ -166,13 +171,13 @@ void AttendSplits(const AttentionSchedule& schedule, ThreadPool& pool,
     HWY_DYNAMIC_DISPATCH(MergeSplits)(task, part, splits, w.total);
   };
   ForEachTask(pool, schedule.workers, schedule.tasks * most,
-              [&](size_t i, size_t following, size_t worker) {
+              [&](size_t i, size_t last, size_t following, size_t worker) {
                 const WorkerScratch w = schedule.Carve(scratch, worker);
                 NextSplit next = schedule.First(following / most);
                 next.split += following % most;
                 schedule.At(i / most, parts,
                             [&](const AttentionTask& task, float* part) {
-                              body(i, next, w, task, part);
+                              body(i, last, next, w, task, part);
                             });
               });
 }

@@ -412,22 +412,22 @@ struct Int16Tiles {
     const DF d;
     float* p = w.p + row * kSplitKeys;
     const float* steps = ValueSteps(w);
-    // Nothing seen: -inf - -inf must not become NaN, a NaN score must stay.
-    const bool none = m == -std::numeric_limits<float>::infinity();
-    const auto maximum = hn::Set(d, none ? 0.0f : m);
     auto sum = hn::Zero(d), highest = hn::Zero(d), all = hn::Zero(d);
-    for (size_t j = c.begin; j < c.end; j += kKvTile) {
-      const auto x = hn::Sub(hn::LoadU(d, p + j), maximum);
-      const auto seen = hn::Not(hn::Lt(x, hn::Set(d, -87.0f)));
-      // Masked where the weight is 0: what is not seen may have any step.
-      const auto weight = hn::IfThenElseZero(seen, PowerOfE(d, x));
-      const auto scaled =
-          hn::IfThenElseZero(seen, hn::Mul(weight, hn::LoadU(d, steps + j)));
-      sum = hn::Add(sum, weight);
-      highest = hn::Max(highest, scaled);
-      all = hn::Add(all, scaled);
-      hn::StoreU(scaled, d, p + j);
-    }
+    ForVectors(c.begin, c.end, [&](size_t j, auto n) HWY_ATTR {
+      hn::Vec<DF> weight[n()];
+      ExpsOf(m, p + j, weight);
+      for (size_t i = 0; i < n(); ++i) {
+        const size_t at = j + i * kKvTile;
+        // Unless the weight is 0: what is not seen may have any step.
+        const auto product = hn::Mul(weight[i], hn::LoadU(d, steps + at));
+        const auto scaled =
+            hn::IfThenElseZero(hn::Ne(weight[i], hn::Zero(d)), product);
+        sum = hn::Add(sum, weight[i]);
+        highest = hn::Max(highest, scaled);
+        all = hn::Add(all, scaled);
+        hn::StoreU(scaled, d, p + at);
+      }
+    });
     const float top = hn::ReduceMax(d, highest), total = hn::ReduceSum(d, all);
     w.p_scales[row] = std::max(top / kLargestWeight, total / kWeightSum);
     // Nothing but 0, or not a number, which is to stay.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Attention over int8 keys and values by integer dot products, whose sums are
-// exact. Queries and weights become integers of 15 bits:
+// exact. Queries and weights become integers of 15 bits, weights of 16 bits
+// with VNNI:
 //
-//   q ~ x * scale_q, |x| <= 127 * 128;      s_j = scale_q scale_j sum_e x_e
-//   k_je p_j scale_j ~ y_j * scale_p, 0 <= y_j < 2^15;  o_e = scale_p sum_j y_j
-//   v_je
+//   q_e ~ x_e scale_q,          |x| <= 127 * 128
+//   s_j = scale_q scale_j sum_e x_e k_je
+//   p_j scale_j ~ y_j scale_p,  0 <= y < 2^15 or 2^16
+//   o_e = scale_p sum_j y_j v_je
 //
 // with scale_q by row and scale_p by row and split. So x is exact to 2^-15 of
 // the largest |q| and y to 2^-16 of the largest weight, where the stored keys
@@ -31,10 +33,10 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// 15-bit integers are held in two planes of dwords, four integers x0..x3 a
-// dword of each plane, as the dot product of the target wants them:
-//   VNNI    plane 0: bytes of x >> 7, plane 1: bytes of x & 127;
-//           a sum over plane 0 counts 128 times
+// The integers are held in two planes of dwords, four integers x0..x3 a dword
+// of each plane, as the dot product of the target wants them:
+//   VNNI    plane 0: bytes of x >> kShift, plane 1: bytes of what is below;
+//           a sum over plane 0 counts 2^kShift times
 //   others  plane 0: 16-bit x0, x2, plane 1: x1, x3
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
 inline constexpr bool kVnni = true;
@@ -43,30 +45,45 @@ inline constexpr bool kVnni = false;
 #endif
 
 inline constexpr float kQueryMax = 127 * 128;
-inline constexpr float kWeightMax = 32767;
+inline constexpr float kWeightMax = kVnni ? 65535 : 32767;
+inline constexpr int kQueryShift = 7;   // x is signed and so is its high byte
+inline constexpr int kWeightShift = 8;  // y is not
 
 using DI = hn::CappedTag<int32_t, 16>;
 using DFloat = hn::Rebind<float, DI>;
 using VI = hn::Vec<DI>;
+
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
+// Bytes 1 of the lanes of a and b to `to`, bytes 0 to `to + plane`.
+HWY_INLINE void StoreLowBytes(VI a, VI b, int32_t* to, size_t plane) {
+  const hn::Repartition<uint8_t, DI> d8;
+  alignas(64) static constexpr uint8_t kBytes[64] = {
+      1,  5,  9,  13, 17, 21, 25, 29, 33, 37,  41,  45,  49,  53,  57,  61,
+      65, 69, 73, 77, 81, 85, 89, 93, 97, 101, 105, 109, 113, 117, 121, 125,
+      0,  4,  8,  12, 16, 20, 24, 28, 32, 36,  40,  44,  48,  52,  56,  60,
+      64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 108, 112, 116, 120, 124};
+  const auto bytes =
+      hn::TwoTablesLookupLanes(d8, hn::BitCast(d8, a), hn::BitCast(d8, b),
+                               hn::IndicesFromVec(d8, hn::Load(d8, kBytes)));
+  const hn::Half<decltype(d8)> half;
+  hn::StoreU(hn::LowerHalf(half, bytes), half, reinterpret_cast<uint8_t*>(to));
+  hn::StoreU(hn::UpperHalf(half, bytes), half,
+             reinterpret_cast<uint8_t*>(to + plane));
+}
+#else
+HWY_INLINE void StoreLowBytes(VI, VI, int32_t*, size_t) {}
+#endif
 
 // Integers a and b of 2 lanes to planes at `to` and `to + plane`.
 HWY_INLINE void StorePlanes(VI a, VI b, int32_t* to, size_t plane) {
   const DI d;
   const hn::Repartition<int16_t, DI> d16;
   if constexpr (kVnni) {
-    // As 16 bits, then both planes by one narrowing.
-    const hn::Repartition<uint8_t, DI> d8;
-    const hn::RebindToUnsigned<decltype(d16)> du16;
-    const auto x = hn::OrderedDemote2To(d16, a, b);
-    const auto high = hn::And(hn::ShiftRight<7>(x), hn::Set(d16, 0xFF));
-    const auto low = hn::And(x, hn::Set(d16, 127));
-    const auto bytes = hn::OrderedDemote2To(d8, hn::BitCast(du16, high),
-                                            hn::BitCast(du16, low));
-    const hn::Half<decltype(d8)> half;
-    hn::StoreU(hn::LowerHalf(half, bytes), half,
-               reinterpret_cast<uint8_t*>(to));
-    hn::StoreU(hn::UpperHalf(half, bytes), half,
-               reinterpret_cast<uint8_t*>(to + plane));
+    // Bits from kQueryShift on to the second byte.
+    const auto split = [&](VI x) HWY_ATTR {
+      return hn::Add(x, hn::AndNot(hn::Set(d, 127), x));
+    };
+    StoreLowBytes(split(a), split(b), to, plane);
   } else {
     const hn::Half<decltype(d16)> half;
     const auto store = [&](VI v, int32_t* at) HWY_ATTR {
@@ -118,14 +135,18 @@ HWY_INLINE void PackWeights(const float* p, size_t n, float inverse,
   const DFloat df;
   const size_t lanes = hn::Lanes(d);
   const auto factor = hn::Set(df, inverse);
-  const auto half = hn::Set(df, 0.5f);
-  const auto integers = [&](const float* at) HWY_ATTR {
-    const auto x = hn::MulAdd(hn::LoadU(df, at), factor, half);
-    return hn::ConvertInRangeTo(d, x);
-  };
+  // Added to 2^23, the nearest integer stays in the low bits.
+  const auto big = hn::Set(df, kVnni ? 0x1p23f : 0.5f);
   for (size_t i = 0; i < n; i += 2 * lanes) {
-    StorePlanes(integers(p + i), integers(p + i + lanes), to + i / 4,
-                kSplitKeys / 4);
+    const auto a = hn::MulAdd(hn::LoadU(df, p + i), factor, big);
+    const auto b = hn::MulAdd(hn::LoadU(df, p + i + lanes), factor, big);
+    if constexpr (kVnni) {
+      StoreLowBytes(hn::BitCast(d, a), hn::BitCast(d, b), to + i / 4,
+                    kSplitKeys / 4);
+    } else {
+      StorePlanes(hn::ConvertInRangeTo(d, a), hn::ConvertInRangeTo(d, b),
+                  to + i / 4, kSplitKeys / 4);
+    }
   }
 }
 
@@ -155,6 +176,21 @@ struct Quads {
   }
 };
 
+// sum + the four products of bytes of each lane; those of u are unsigned. Not
+// the intrinsic: g++ 12 copies every sum twice in a loop of them.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
+HWY_INLINE VI AddQuads(VI u, VI i, VI sum) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  return VI{_mm512_dpbusd_epi32(sum.raw, u.raw, i.raw)};
+#else
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(u.raw), "v"(i.raw));
+  return sum;
+#endif
+}
+#else
+HWY_INLINE VI AddQuads(VI, VI, VI sum) { return sum; }
+#endif
+
 // Adds to the two sums of a lane, over the planes. (An array: members of a
 // struct would be made by functions that g++ compiles for the baseline.)
 template <bool kKeys>
@@ -162,15 +198,13 @@ HWY_INLINE void DotQuads(const Quads<kKeys>& bytes, VI x0, VI x1,
                          VI (&sums)[2]) {
   const DI d;
   if constexpr (kVnni) {
-    const hn::Repartition<uint8_t, DI> du8;
-    const hn::Repartition<int8_t, DI> di8;
-    const auto dot = [&](VI x, VI sum) HWY_ATTR {
-      const VI u = kKeys ? bytes.even : x, i = kKeys ? x : bytes.even;
-      return hn::SumOfMulQuadAccumulate(d, hn::BitCast(du8, u),
-                                        hn::BitCast(di8, i), sum);
-    };
-    sums[0] = dot(x0, sums[0]);
-    sums[1] = dot(x1, sums[1]);
+    if constexpr (kKeys) {
+      sums[0] = AddQuads(bytes.even, x0, sums[0]);
+      sums[1] = AddQuads(bytes.even, x1, sums[1]);
+    } else {
+      sums[0] = AddQuads(x0, bytes.even, sums[0]);
+      sums[1] = AddQuads(x1, bytes.even, sums[1]);
+    }
   } else {
     const hn::Repartition<int16_t, DI> d16;
     const auto dot = [&](VI x, VI of) HWY_ATTR {
@@ -182,9 +216,10 @@ HWY_INLINE void DotQuads(const Quads<kKeys>& bytes, VI x0, VI x1,
   }
 }
 
+template <int kShift>
 HWY_INLINE VI Total(const VI (&sums)[2]) {
   if constexpr (!kVnni) return sums[0];
-  return hn::Add(hn::ShiftLeft<7>(sums[0]), sums[1]);
+  return hn::Add(hn::ShiftLeft<kShift>(sums[0]), sums[1]);
 }
 
 // Integers of query rows, planes [rows][2][plane].
@@ -214,7 +249,7 @@ void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
           keys + (column / kKvTile * kKvTile * quads + column % kKvTile) * 4;
     }
     VI sum[kRows][2][2];
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (size_t r = 0; r < kRows; ++r) {
       const VI bias = hn::Set(d, -kKeyBias * q.sums[r0 + r]);
       sum[r][0][0] = sum[r][1][0] = kVnni ? hn::Zero(d) : bias;
@@ -225,7 +260,7 @@ void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
       const Quads<true> k1(at[1] + g * 4 * kKvTile);
       FetchAhead(at[0] + g * 4 * kKvTile, ahead);
       FetchAhead(at[1] + g * 4 * kKvTile, ahead);
-      HWY_UNROLL(4)
+      HWY_UNROLL(8)
       for (size_t r = 0; r < kRows; ++r) {
         const VI x0 = hn::Set(d, x[2 * r * plane + g]);
         const VI x1 = hn::Set(d, x[(2 * r + 1) * plane + g]);
@@ -233,13 +268,13 @@ void Int8ScoreTile(const QueryRows& q, size_t r0, const uint8_t* keys,
         DotQuads(k1, x0, x1, sum[r][1]);
       }
     }
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (size_t r = 0; r < kRows; ++r) {
       const auto row_scale = hn::Set(df, q.scales[r0 + r]);
       float* to = p + (r0 + r) * kSplitKeys + j;
       for (size_t v = 0; v < 2; ++v) {
         const auto scales = hn::LoadU(df, key_scales + j + v * lanes);
-        const auto s = hn::ConvertTo(df, Total(sum[r][v]));
+        const auto s = hn::ConvertTo(df, Total<kQueryShift>(sum[r][v]));
         hn::StoreU(hn::Mul(hn::Mul(s, row_scale), scales), df, to + v * lanes);
       }
     }
@@ -253,7 +288,7 @@ struct WeightRows {
 };
 
 // o[r, e] = scale_p sum_j y[r, j] v[j, e] over columns [j0, j1) of a split,
-// multiples of 4; `width` is E as stored. |sum| <= 256 * 32767 * 127 < 2^31.
+// multiples of 4; `width` is E as stored. |sum| <= 256 * 65535 * 127 < 2^31.
 template <size_t kRows>
 void Int8ValueTile(const WeightRows& w, size_t r0, const SplitBlocks& blocks,
                    size_t width, size_t j0, size_t j1, size_t padded,
@@ -265,7 +300,7 @@ void Int8ValueTile(const WeightRows& w, size_t r0, const SplitBlocks& blocks,
   const int32_t* y = w.planes + r0 * 2 * kQuads;
   for (size_t e = 0; e < width; e += 2 * lanes) {
     VI sum[kRows][2][2];
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (size_t r = 0; r < kRows; ++r) {
       for (size_t v = 0; v < 2; ++v) {
         sum[r][v][0] = sum[r][v][1] = hn::Zero(d);
@@ -286,7 +321,7 @@ void Int8ValueTile(const WeightRows& w, size_t r0, const SplitBlocks& blocks,
         const Quads<false> v1(at + offset(next));
         FetchAhead(at + offset(e), ahead);
         FetchAhead(at + offset(next), ahead);
-        HWY_UNROLL(4)
+        HWY_UNROLL(8)
         for (size_t r = 0; r < kRows; ++r) {
           const VI y0 = hn::Set(d, y[2 * r * kQuads + g]);
           const VI y1 = hn::Set(d, y[(2 * r + 1) * kQuads + g]);
@@ -295,11 +330,11 @@ void Int8ValueTile(const WeightRows& w, size_t r0, const SplitBlocks& blocks,
         }
       }
     }
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (size_t r = 0; r < kRows; ++r) {
       const auto scale = hn::Set(df, w.scales[r0 + r]);
       for (size_t v = 0; v < 2; ++v) {
-        const auto s = hn::ConvertTo(df, Total(sum[r][v]));
+        const auto s = hn::ConvertTo(df, Total<kWeightShift>(sum[r][v]));
         hn::StoreU(hn::Mul(s, scale), df,
                    o + (r0 + r) * padded + e + v * lanes);
       }

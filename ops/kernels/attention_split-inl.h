@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -135,9 +136,31 @@ struct FloatTiles {
   static void Pack(Columns, const WorkerScratch&, size_t) {}
 };
 
+// Inline like whoever calls it: to g++ it does nothing.
+HWY_INLINE void FetchLines(const void* p, size_t begin, size_t end) {
+  const auto* bytes = static_cast<const uint8_t*>(p);
+  for (size_t i = begin; i < end; ++i) {
+    __builtin_prefetch(bytes + 64 * i, /*write=*/0, /*locality=*/2);
+  }
+}
+
+HWY_INLINE void FetchScales(const NextSplit& next) {
+  constexpr size_t kLines = kKeyBlock * sizeof(float) / 64;
+  for (size_t page = 0; page < kSplitBlocks; ++page) {
+    if (!next.Has(page)) continue;
+    for (const bool values : {false, true}) {
+      const float* scales = next.Rows(values).Scales(
+          next.kv_head, next.split * kSplitBlocks + page);
+      if (scales) FetchLines(scales, 0, kLines);
+    }
+  }
+}
+
 // What Weights needs of int8 values: integers are made of the weights.
 struct Int8Tiles {
-  static constexpr size_t kRows = 4;
+  // Rows of a tile: with two planes and two vectors, seven rows are 28 sums of
+  // the 32 registers.
+  static constexpr size_t kRows = kVnni ? 7 : 4;
 
   static float Exp(float m, Columns c, const WorkerScratch& w, size_t row) {
     return ScaledExpRow(m, w.scales + kSplitKeys, c.begin, c.end,
@@ -198,16 +221,26 @@ Columns InPage(Columns c, size_t page) {
   return {begin, std::min(end, kKeyBlock)};
 }
 
+// Rows of a tile if up to kMost are possible: as even as can be.
+template <size_t kMost>
+size_t TileRows(size_t rows) {
+  return CeilDiv(rows, CeilDiv(rows, kMost));
+}
+
+// Calls tile(number of rows) with the number as a constant up to kMost.
+template <size_t kMost, typename Tile>
+HWY_INLINE void WithRows(size_t rows, const Tile& tile) {
+  if (rows == kMost) return tile(std::integral_constant<size_t, kMost>());
+  if constexpr (kMost > 1) WithRows<kMost - 1>(rows, tile);
+}
+
 // Calls tile(row, number of rows) for tiles of up to kMost rows.
 template <size_t kMost, typename Tile>
 HWY_INLINE void ForTiles(size_t rows, const Tile& tile) {
-  size_t r = 0;
-  for (; r + kMost <= rows; r += kMost) {
-    tile(r, std::integral_constant<size_t, kMost>());
-  }
-  if constexpr (kMost > 1) {
-    ForTiles<kMost - 1>(rows - r,
-                        [&](size_t at, auto n) HWY_ATTR { tile(r + at, n); });
+  const size_t most = TileRows<kMost>(rows);
+  for (size_t r = 0; r < rows; r += most) {
+    WithRows<kMost>(std::min(most, rows - r),
+                    [&](auto n) HWY_ATTR { tile(r, n); });
   }
 }
 
@@ -257,18 +290,15 @@ void Int8Scores(const AttentionTask& task, size_t split, const Columns& columns,
   }
 }
 
-// Scales of the split's int8 columns; 0 where nothing has been stored.
+// Scales of the split's pages; what is stored in no row may be anything.
 void CopyScales(const AttentionTask& task, size_t split, const Columns& c,
                 float* to) {
-  std::fill_n(to, 2 * kSplitKeys, 0.0f);
   for (const KvRows* rows : {&task.sequence->k, &task.sequence->v}) {
-    for (size_t j = c.begin; j < c.end;) {
-      const size_t end = std::min(c.end, RoundUp(j + 1, kKeyBlock));
+    for (size_t page = c.begin / kKeyBlock; page < CeilDiv(c.end, kKeyBlock);
+         ++page) {
       const float* scales =
-          rows->Scales(task.kv_head, split * kSplitBlocks + j / kKeyBlock);
-      std::copy(scales + j % kKeyBlock, scales + j % kKeyBlock + (end - j),
-                to + j);
-      j = end;
+          rows->Scales(task.kv_head, split * kSplitBlocks + page);
+      std::memcpy(to + page * kKeyBlock, scales, kKeyBlock * sizeof(float));
     }
     to += kSplitKeys;
   }
@@ -282,14 +312,15 @@ void Weights(const AttentionTask& task, size_t split, const WorkerScratch& w,
              const AttentionRows& out) {
   constexpr size_t kStep = 8;
   const size_t start = split * kSplitKeys, rows = task.rows();
+  const size_t tile = TileRows<Tiles::kRows>(rows);
   for (size_t first = 0; first < rows; first += kStep) {
     const size_t last = std::min(rows, first + kStep);
     Columns seen[kStep];
     for (size_t r = first; r < last; ++r) {
       // All columns of the row's tile: those that it does not see get 0.
-      const size_t r0 = r / Tiles::kRows * Tiles::kRows;
+      const size_t r0 = r / tile * tile;
       const Columns c =
-          Whole(Together(w.columns, r0, std::min(Tiles::kRows, rows - r0)));
+          Whole(Together(w.columns, r0, std::min(tile, rows - r0)));
       seen[r - first] = c;
       out.m[r] = MaskRow(task.shape->softcap, MaskOf(task, w.columns, r, start),
                          c.begin, c.end, w.p + r * kSplitKeys);
@@ -394,6 +425,7 @@ void AttendSplit(const AttentionTask& task, size_t split, const NextSplit& next,
     return;
   }
   if (task.sequence->k.dtype == DType::kI8) {
+    FetchScales(next);
     CopyScales(task, split, columns, w.scales);
     Int8Scores(task, split, columns, next, w);
     Weights<Int8Tiles>(task, split, w, out);

@@ -65,15 +65,24 @@ struct NextSplit {
   const AttentionSequence* sequence = nullptr;
   size_t kv_head = 0, split = 0;
 
+  const KvRows& Rows(bool values) const {
+    return values ? sequence->v : sequence->k;
+  }
+  bool Has(size_t page) const {
+    if (!sequence) return false;
+    const KvRows& rows = sequence->k;
+    const size_t there = split * kSplitBlocks + page;
+    return rows.pages && there >= rows.first_page &&
+           there * kKeyBlock < sequence->keys;
+  }
+  // If it has the page.
+  const uint8_t* Block(size_t page, bool values) const {
+    return Rows(values).Block(kv_head, split * kSplitBlocks + page);
+  }
   // From `block`, page `page` of the present split, to the same page of the
   // next one; 0 if there is none.
   ptrdiff_t Ahead(const uint8_t* block, size_t page, bool values) const {
-    if (!sequence) return 0;
-    const KvRows& rows = values ? sequence->v : sequence->k;
-    const size_t there = split * kSplitBlocks + page;
-    if (!rows.pages || there < rows.first_page) return 0;
-    if (there * kKeyBlock >= sequence->keys) return 0;
-    return rows.Block(kv_head, there) - block;
+    return Has(page) ? Block(page, values) - block : 0;
   }
 };
 
