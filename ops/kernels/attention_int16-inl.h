@@ -86,14 +86,12 @@ HWY_INLINE hn::Vec<DF> Inverse(hn::Vec<DF> step) {
 
 // The steps of a tile of 16 keys.
 template <typename T>
-HWY_INLINE hn::Vec<DF> KeySteps(const T* tile, size_t head_size,
-                                ptrdiff_t ahead) {
+HWY_INLINE hn::Vec<DF> KeySteps(const T* tile, size_t head_size) {
   const DF d;
   auto even = hn::Zero(d), odd = hn::Zero(d);
   size_t e = 0;
   for (; e + 2 <= head_size; e += 2) {
     const T* at = tile + e * kKvTile;
-    FetchAhead(at, ahead);
     const auto x = LoadAs(d, at), y = LoadAs(d, at + kKvTile);
     even = hn::MulAdd(x, x, even);
     odd = hn::MulAdd(y, y, odd);
@@ -254,10 +252,14 @@ struct Int16Tiles {
          ++tile) {
       const T* at = from + tile * kKvTile * head_size;
       uint32_t* out = to + tile * kKvTile * pairs;
-      const auto step = HWY_NAMESPACE::KeySteps(at, head_size, ahead);
+      const auto step = HWY_NAMESPACE::KeySteps(at, head_size);
       hn::StoreU(step, d, steps + tile * kKvTile);
       const auto inverse = Inverse(step);
       for (size_t i = 0; i < whole; ++i) {
+        FetchAhead(at + 2 * i * kKvTile, ahead);
+        if constexpr (sizeof(T) == 4) {
+          FetchAhead(at + (2 * i + 1) * kKvTile, ahead);
+        }
         hn::StoreU(KeyPairs(at, i, inverse), DPairs(), out + i * kKvTile);
       }
       if (whole < pairs) {
@@ -291,8 +293,8 @@ struct Int16Tiles {
         step0 = inverse0 = hn::LoadU(d, steps);
         step1 = inverse1 = hn::LoadU(d, steps + kKvTile);
       } else {
-        step0 = HWY_NAMESPACE::KeySteps(at0, head_size, ahead);
-        step1 = HWY_NAMESPACE::KeySteps(at1, head_size, ahead);
+        step0 = HWY_NAMESPACE::KeySteps(at0, head_size);
+        step1 = HWY_NAMESPACE::KeySteps(at1, head_size);
         inverse0 = Inverse(step0);
         inverse1 = Inverse(step1);
       }
@@ -304,6 +306,12 @@ struct Int16Tiles {
       for (size_t i = 0; i < pairs; ++i) {
         const VPairs k0 = KeyPairs(at0, i, inverse0);
         const VPairs k1 = KeyPairs(at1, i, inverse1);
+        if constexpr (!kPaired) {
+          // Here, not where the steps are measured: there memory would have to
+          // deliver twice what it can.
+          FetchAhead(at0 + 2 * i * kKvTile, ahead);
+          FetchAhead(at1 + 2 * i * kKvTile, ahead);
+        }
         HWY_UNROLL(8)
         for (size_t r = 0; r < kCount; ++r) {
           const VPairs x = hn::Set(DPairs(), q[r * q_stride + i]);
@@ -515,9 +523,12 @@ struct Int16Tiles {
                 reinterpret_cast<const hwy::float16_t*>(blocks.at[page]);
             const size_t first = page * kKeyBlock;
             const float* inverses = ValueInverses(w) + first;
+            const ptrdiff_t ahead = row == 0 ? blocks.ahead[page] : 0;
             const size_t begin = std::max(c.begin, first) - first;
             const size_t end = std::min(c.end - first, kKeyBlock);
             for (size_t i = begin / 2; i < CeilDiv(end, size_t{2}); ++i) {
+              FetchAhead(v + 2 * i * stride + e, ahead);
+              FetchAhead(v + (2 * i + 1) * stride + e, ahead);
               add(first / 2 + i, ValuePairs(v, stride, i, e, inverses),
                   ValuePairs(v, stride, i, e + kKvTile, inverses));
             }

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "ops/kernels/attention-inl.h"
 #include "ops/kernels/attention_int16-inl.h"
@@ -386,8 +387,9 @@ void PrepareInt16Values(const AttentionTask& task, size_t split,
        page < CeilDiv(columns.end, kKeyBlock); ++page) {
     const Columns c = InPage(columns, page);
     const uint8_t* block = v.Block(task.kv_head, split * kSplitBlocks + page);
-    const ptrdiff_t ahead = next.Ahead(block, page, /*values=*/true);
+    ptrdiff_t ahead = next.Ahead(block, page, /*values=*/true);
     blocks.at[page] = block;
+    if (Int16Tiles::ValuesInPlace(task)) std::swap(ahead, blocks.ahead[page]);
     if (v.dtype == DType::kF16) {
       Int16Tiles::PreparePage<hwy::float16_t>(task, w, page, block, c, ahead);
     } else {

@@ -72,6 +72,8 @@ constexpr Case kCases[] = {
      false, false, Masking::kNone, 300.0f},
     {"longest sums", 2, 1, 64, 64, 3, 253, 256, DType::kF16, true, true, 0, 0,
      false, false, Masking::kNone, 0, true},
+    {"longest int8 sums", 2, 1, 64, 64, 3, 253, 256, DType::kI8, true, true, 0,
+     0, false, false, Masking::kNone, 0, true},
 };
 
 // The cases, and those of float caches with products of 16-bit integers.
