@@ -30,7 +30,8 @@ bool SystemKeepsTiles() {
   return (a & kTileState) == kTileState;
 }
 
-// Linux gives a thread room for its tiles, 8 KiB, once the process has asked.
+// Linux gives a thread room for its tiles, 8 KiB, once the process has asked;
+// it refuses where a thread's own stack for signals would not hold them.
 bool SystemPermitsTiles() {
   constexpr long kArchReqXcompPerm = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
