@@ -22,15 +22,17 @@ struct KvBudget {
 };
 
 // Hands out pages of one size with reference counts, within a budget that
-// outlives the pool.
+// outlives the pool. They come in slabs, first as large as all before together,
+// then of a huge page: attention reads thousands of pages a token, and with
+// small ones of the system waits up to 7 % of its time for their addresses.
 class PagePool {
  public:
   PagePool(size_t page_bytes, KvBudget* budget)
       : page_bytes_(page_bytes), budget_(budget) {}
 
-  Result<uint8_t*> Take();      // one reference
-  void Share(uint8_t* page);    // one more
-  void Drop(uint8_t* page);     // one less; the last one frees it
+  Result<uint8_t*> Take();    // one reference
+  void Share(uint8_t* page);  // one more
+  void Drop(uint8_t* page);   // one less; the last one frees it
   bool IsShared(const uint8_t* page) const { return *Count(page) > 1; }
   size_t page_bytes() const { return page_bytes_; }
   size_t UsedBytes() const { return used_ * page_bytes_; }
@@ -38,11 +40,15 @@ class PagePool {
  private:
   // The count stands behind the page's bytes.
   uint32_t* Count(const uint8_t* page) const;
+  Status AddSlab();
 
   size_t page_bytes_;
   KvBudget* budget_;
   size_t used_ = 0;
-  std::vector<AlignedBuffer> pages_;
+  std::vector<AlignedBuffer> slabs_;
+  uint8_t* fresh_ = nullptr;  // pages of the last slab that were never out
+  size_t fresh_count_ = 0;
+  size_t made_ = 0;  // pages that were
   std::vector<uint8_t*> free_;
 };
 

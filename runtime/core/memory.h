@@ -17,12 +17,18 @@ inline constexpr size_t kAlignment = 64;
 // Kernels may read (never write) this far past the end of an AlignedBuffer.
 inline constexpr size_t kPadding = 64;
 
+// What one entry of the processor's table of addresses covers at best.
+inline constexpr size_t kHugePage = size_t{2} << 20;
+
 // Owns `size` bytes aligned to kAlignment with kPadding readable bytes behind.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   // Uninitialised; fails with kMemory, naming `what` and the size.
   static Result<AlignedBuffer> Allocate(size_t size, const char* what);
+  // kHugePage - kPadding bytes of one huge page where the system has these for
+  // who asks; all of it is then in memory once a byte is.
+  static Result<AlignedBuffer> AllocateHuge(const char* what);
 
   AlignedBuffer(AlignedBuffer&& other) noexcept { *this = std::move(other); }
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;
@@ -34,6 +40,9 @@ class AlignedBuffer {
   size_t size() const { return size_; }
 
  private:
+  static Result<AlignedBuffer> Allocate(size_t alignment, size_t size,
+                                        const char* what);
+
   void* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -15,17 +15,32 @@
 
 namespace slm {
 
-Result<AlignedBuffer> AlignedBuffer::Allocate(size_t size, const char* what) {
+Result<AlignedBuffer> AlignedBuffer::Allocate(size_t alignment, size_t size,
+                                              const char* what) {
   AlignedBuffer buffer;
   void* data = nullptr;
   // Half of the address space: more is a size that went wrong.
   if (size > PTRDIFF_MAX - kPadding ||
-      posix_memalign(&data, kAlignment, size + kPadding) != 0) {
+      posix_memalign(&data, alignment, size + kPadding) != 0) {
     return Error(ErrorKind::kMemory, "not enough memory: %zu bytes for %s",
                  size, what);
   }
   buffer.data_ = data;
   buffer.size_ = size;
+  return buffer;
+}
+
+Result<AlignedBuffer> AlignedBuffer::Allocate(size_t size, const char* what) {
+  return Allocate(kAlignment, size, what);
+}
+
+Result<AlignedBuffer> AlignedBuffer::AllocateHuge(const char* what) {
+  SLM_ASSIGN_OR_RETURN(AlignedBuffer buffer,
+                       Allocate(kHugePage, kHugePage - kPadding, what));
+#if defined(MADV_HUGEPAGE)
+  // Without, it is memory all the same.
+  madvise(buffer.data(), kHugePage, MADV_HUGEPAGE);
+#endif
   return buffer;
 }
 
@@ -91,8 +106,7 @@ MappedFile::~MappedFile() {
 
 void MappedFile::Release(std::string_view part) const {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t begin =
-      reinterpret_cast<const uint8_t*>(part.data()) - data_;
+  const size_t begin = reinterpret_cast<const uint8_t*>(part.data()) - data_;
   const size_t first = (begin + page - 1) / page * page;
   const size_t last = (begin + part.size()) / page * page;
   if (first < last) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "tests/runtime/model_test_util.h"
 #include "tests/shared_fixtures.h"
@@ -503,6 +504,28 @@ TEST(PagePool, CountsReferences) {
   auto c = pool.Take();  // the freed one
   ASSERT_TRUE(c.ok());
   EXPECT_EQ(*c, *a);
+}
+
+// 20 MB in slabs of all sizes, the last one as large as the cap leaves it.
+TEST(PagePool, PagesOfManySlabsAreApart) {
+  constexpr size_t kBytes = 17408, kPages = 1200;
+  KvBudget budget{/*cap_bytes=*/kBytes * kPages + 1};
+  PagePool pool(kBytes, &budget);
+  std::vector<uint8_t*> pages;
+  for (size_t i = 0; i < kPages; ++i) {
+    auto page = pool.Take();
+    ASSERT_TRUE(page.ok());
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(*page) % kAlignment, 0u);
+    std::memset(*page, static_cast<int>(i % 251), kBytes);
+    pages.push_back(*page);
+  }
+  EXPECT_EQ(budget.allocated, kBytes * kPages);
+  EXPECT_EQ(pool.Take().status().kind(), ErrorKind::kMemory);
+  for (size_t i = 0; i < kPages; ++i) {
+    const std::vector<uint8_t> expected(kBytes, static_cast<uint8_t>(i % 251));
+    EXPECT_EQ(std::memcmp(pages[i], expected.data(), kBytes), 0) << i;
+    EXPECT_FALSE(pool.IsShared(pages[i])) << i;
+  }
 }
 
 // Window 65 over pages of 64: with 128 tokens in, the next query sees 64..128.
