@@ -36,8 +36,8 @@ inline constexpr size_t kQGemvRows = 2;
 inline constexpr size_t kUnitBytes = 16;
 // Columns of c that it finishes at a time.
 inline constexpr size_t kQGemvColumns = 64;
-// Units of a row that are multiplied at a time.
-inline constexpr size_t kQGemvUnits = 256;
+// Units of a row that are multiplied at a time, at most.
+inline constexpr size_t kQGemvUnits = 64;
 
 // Whether a product of m rows takes tiles where the machine has them. A row of
 // a whole tile costs a block of 32 about 1.75 cycles for 16 columns, by
@@ -128,9 +128,9 @@ struct PackedRows {
 // Per worker.
 struct QGemmWorker {
   alignas(64) uint32_t panel[kQGemmMaxDepth / 4 * kQGemmColumns];
-  uint32_t scales[kQGemvUnits * 16];
-  uint32_t zero_points[kQGemvUnits * 16];
-  uint32_t packed[kQGemvUnits * 16];
+  uint32_t scales[kQGemmMaxDepth / 16 * kQGemmColumns];
+  uint32_t zero_points[kQGemmMaxDepth / 16 * kQGemmColumns];
+  uint32_t packed[kQGemmMaxDepth / 16 * kQGemmColumns];
   uint32_t acc[2][kQGemmRowBlock * kQGemmColumns];  // of b, of the gate's up
 };
 
