@@ -109,28 +109,67 @@ namespace {
 HWY_EXPORT(RunTask);
 HWY_EXPORT(MergeSplits);
 
-// Threads take the next index when they are free: costs differ too much for a
-// fixed partition, and no result depends on who computes it. They take it one
-// ahead, to fetch its memory while they compute; `last` is the one before, of
-// none the same as i.
+// Threads take an index when they are free: costs differ too much for a fixed
+// partition, and no result depends on who computes it. They take it one ahead,
+// to fetch its memory while they compute: body(i, last, following, worker);
+// `last` is the one before, of none the same as i, and `following` of none
+// count. take(worker, index) is false if there are no more.
+template <typename Take, typename Body>
+void TakeTasks(size_t count, size_t worker, const Take& take,
+               const Body& body) {
+  size_t i;
+  if (!take(worker, &i)) return;
+  for (size_t last = i;;) {
+    size_t following = count;
+    const bool more = take(worker, &following);
+    body(i, last, more ? following : count, worker);
+    if (!more) return;
+    last = i;
+    i = following;
+  }
+}
+
+// In ascending order.
 template <typename Body>
 void ForEachTask(ThreadPool& pool, size_t workers, size_t count,
                  const Body& body) {
   std::atomic<size_t> next{0};
+  const auto take = [&](size_t, size_t* i) {
+    *i = next.fetch_add(1);
+    return *i < count;
+  };
   ParallelFor(pool, std::min(workers, count), 1,
               [&](size_t, size_t, size_t worker) {
-                size_t i = next.fetch_add(1), last = i;
-                while (i < count) {
-                  const size_t following = next.fetch_add(1);
-                  body(i, last, following, worker);
-                  last = i;
-                  i = following;
-                }
+                TakeTasks(count, worker, take, body);
               });
 }
 
-// Splits of one task that are not done yet.
-using SplitsLeft = std::atomic<uint32_t>;
+// Many short ones: threads take those of their share, then the last ones of
+// others. A counter for all of them and the results of neighbours would go back
+// and forth between processors, which may be 0.2 us apart.
+template <typename Body>
+void ForEachShort(ThreadPool& pool, size_t most_workers, size_t count,
+                  const Body& body) {
+  const size_t workers = std::min({most_workers, count, pool.size()});
+  Share* const shares = pool.shares();
+  for (size_t w = 0; w < workers; ++w) {
+    shares[w].Set(count * w / workers, count * (w + 1) / workers);
+  }
+  const auto take = [&](size_t worker, size_t* i) {
+    for (size_t w = 0; w < workers; ++w) {
+      if (shares[(worker + w) % workers].Take(/*first=*/w == 0, i)) return true;
+    }
+    return false;
+  };
+  ParallelFor(pool, workers, 1, [&](size_t, size_t, size_t worker) {
+    TakeTasks(count, worker, take, body);
+  });
+}
+
+// Splits of one task that are not done yet, each in a line of its own.
+struct alignas(kLine * sizeof(float)) SplitsLeft {
+  std::atomic<uint32_t> count;
+};
 
 void AttendWhole(const AttentionSchedule& schedule, ThreadPool& pool,
                  float* scratch) {
@@ -151,7 +190,7 @@ void AttendSplits(const AttentionSchedule& schedule, ThreadPool& pool,
   for (size_t i = 0; i < schedule.tasks; ++i) {
     schedule.At(i, parts, [&](const AttentionTask& task, float*) {
       const size_t splits = schedule.Splits(*task.sequence);
-      new (left + i) SplitsLeft(static_cast<uint32_t>(splits));
+      new (left + i) SplitsLeft{static_cast<uint32_t>(splits)};
     });
   }
   const auto body = [&](size_t i, size_t last, const NextSplit& next,
@@ -161,25 +200,27 @@ void AttendSplits(const AttentionSchedule& schedule, ThreadPool& pool,
     if (split < splits) {
       const size_t absolute =
           AttentionSchedule::FirstSplit(schedule.Whole(*task.sequence)) + split;
+      const bool loaded =
+          last != i && last / most == i / most && last % most < splits;
       HWY_DYNAMIC_DISPATCH(RunTask)
-      (task, last != i && last / most == i / most, &absolute, next, w,
-       task.PartAt(part, split));
-      if (left[i / most].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+      (task, loaded, &absolute, next, w, task.PartAt(part, split));
+      if (left[i / most].count.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
     } else if (split > 0 || splits > 0) {
       return;
     }
     HWY_DYNAMIC_DISPATCH(MergeSplits)(task, part, splits, w.total);
   };
-  ForEachTask(pool, schedule.workers, schedule.tasks * most,
-              [&](size_t i, size_t last, size_t following, size_t worker) {
-                const WorkerScratch w = schedule.Carve(scratch, worker);
-                NextSplit next = schedule.First(following / most);
-                next.split += following % most;
-                schedule.At(i / most, parts,
-                            [&](const AttentionTask& task, float* part) {
-                              body(i, last, next, w, task, part);
-                            });
-              });
+  ForEachShort(pool, schedule.workers, schedule.tasks * most,
+               [&](size_t i, size_t last, size_t following, size_t worker) {
+                 const WorkerScratch w = schedule.Carve(scratch, worker);
+                 NextSplit next = schedule.First(following / most);
+                 next.split += following % most;
+                 schedule.At(i / most, parts,
+                             [&](const AttentionTask& task, float* part) {
+                               body(i, last, next, w, task, part);
+                             });
+               });
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ struct AttentionSchedule {
     for (const AttentionSequence& s : sequences) {
       floats += s.count * shape.heads * Splits(s) * (padded + 2);
     }
-    return floats;
+    return RoundUp(floats, kLine);
   }
 
   WorkerScratch Carve(float* scratch, size_t worker) const {
