@@ -208,11 +208,13 @@ HWY_INLINE void AddBlocks(const uint32_t* HWY_RESTRICT sums,
       y = AddBlock<kHasZp>(hn::BitCast(di, sum), zp, a.sums + block,
                            a.scales + block, scale, y);
     };
+    // Half of the lines: a unit of 16 rows is four.
+    constexpr size_t kUnitLines = 2 * kLanes / kTile;
     size_t block = 0;
     // Blocks of 32 in 4 bits, which exporters write: no loop over units.
     for (; units_per_block == 1 && block + kVectorUnits <= p.blocks;
          block += kVectorUnits) {
-      if (lines) lines->Fetch(2 * kVectorUnits * kLanes / kTile);
+      if (lines) lines->Fetch(kVectorUnits * kUnitLines);
       HWY_UNROLL(4)
       for (size_t u = 0; u < kVectorUnits; ++u) {
         add(block + u, UnitSums(from, u));
@@ -222,6 +224,7 @@ HWY_INLINE void AddBlocks(const uint32_t* HWY_RESTRICT sums,
     for (size_t unit = 0; block < p.blocks; ++block) {
       VU32 sum = hn::Zero(DU32());
       for (size_t u = 0; u < units_per_block; ++u, ++unit) {
+        if (lines) lines->Fetch(kUnitLines);
         sum = hn::Add(sum, UnitSums(from + unit / kVectorUnits * kVectorSums,
                                     unit % kVectorUnits));
       }
