@@ -437,8 +437,10 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   // Kernels for so few rows finish other columns at a time and want the rows
   // in another order; a few KiB of floats stay in the caches anyway.
   const bool few = m <= kQGemvRows;
-  if (!few) gated.next = &down;
-  if (!few) ClearRest(down);
+  if (!few) {
+    gated.next = &down;
+    ClearRest(down);
+  }
   Pack(pool, gated);
   Multiply(pool, gated);
   if (few) Pack(pool, down);

@@ -10,9 +10,12 @@ uint32_t* PagePool::Count(const uint8_t* page) const {
   return reinterpret_cast<uint32_t*>(const_cast<uint8_t*>(page) + page_bytes_);
 }
 
+size_t PagePool::Stride() const {
+  return RoundUp(page_bytes_ + sizeof(uint32_t), kAlignment);
+}
+
 Status PagePool::AddSlab() {
-  const size_t stride = RoundUp(page_bytes_ + sizeof(uint32_t), kAlignment);
-  size_t pages = (kHugePage - kPadding) / stride;
+  size_t pages = (kHugePage - kPadding) / Stride();
   // As much again as there is, until that is half of a huge page.
   bool huge = pages > 1 && made_ >= pages / 2;
   if (!huge) pages = std::clamp<size_t>(made_, 1, std::max<size_t>(pages, 1));
@@ -24,7 +27,7 @@ Status PagePool::AddSlab() {
   SLM_ASSIGN_OR_RETURN(
       AlignedBuffer slab,
       huge ? AlignedBuffer::AllocateHuge("KV cache")
-           : AlignedBuffer::Allocate(pages * stride, "KV cache"));
+           : AlignedBuffer::Allocate(pages * Stride(), "KV cache"));
   slabs_.push_back(std::move(slab));
   fresh_ = static_cast<uint8_t*>(slabs_.back().data());
   fresh_count_ = pages;
@@ -41,7 +44,7 @@ Result<uint8_t*> PagePool::Take() {
     }
     if (fresh_count_ == 0) SLM_RETURN_IF_ERROR(AddSlab());
     free_.push_back(fresh_);
-    fresh_ += RoundUp(page_bytes_ + sizeof(uint32_t), kAlignment);
+    fresh_ += Stride();
     --fresh_count_;
     ++made_;
     budget_->allocated += page_bytes_;
@@ -85,13 +88,13 @@ Status KvCache::Reserve(size_t length, size_t count) {
     const size_t first_written = length / kPage - layer.first_page;
     for (size_t p = first_written; p < layer.pages.size(); ++p) {
       if (!pools_[i]->IsShared(layer.pages[p])) continue;
-      SLM_ASSIGN_OR_RETURN(uint8_t * copy, pools_[i]->Take());
+      SLM_ASSIGN_OR_RETURN(uint8_t* copy, pools_[i]->Take());
       std::memcpy(copy, layer.pages[p], pools_[i]->page_bytes());
       pools_[i]->Drop(layer.pages[p]);
       layer.pages[p] = copy;
     }
     while (layer.pages.size() < need) {
-      SLM_ASSIGN_OR_RETURN(uint8_t * page, pools_[i]->Take());
+      SLM_ASSIGN_OR_RETURN(uint8_t* page, pools_[i]->Take());
       layer.pages.push_back(page);
     }
   }

@@ -40,6 +40,7 @@ class PagePool {
  private:
   // The count stands behind the page's bytes.
   uint32_t* Count(const uint8_t* page) const;
+  size_t Stride() const;  // bytes from a page to the next one of a slab
   Status AddSlab();
 
   size_t page_bytes_;

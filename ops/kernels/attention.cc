@@ -150,18 +150,11 @@ void ForEachTask(ThreadPool& pool, size_t workers, size_t count,
 template <typename Body>
 void ForEachShort(ThreadPool& pool, size_t most_workers, size_t count,
                   const Body& body) {
-  const size_t workers = std::min({most_workers, count, pool.size()});
-  Share* const shares = pool.shares();
-  for (size_t w = 0; w < workers; ++w) {
-    shares[w].Set(count * w / workers, count * (w + 1) / workers);
-  }
+  const SharedBlocks tasks(pool, count, most_workers);
   const auto take = [&](size_t worker, size_t* i) {
-    for (size_t w = 0; w < workers; ++w) {
-      if (shares[(worker + w) % workers].Take(/*first=*/w == 0, i)) return true;
-    }
-    return false;
+    return tasks.Take(worker, i);
   };
-  ParallelFor(pool, workers, 1, [&](size_t, size_t, size_t worker) {
+  ParallelFor(pool, tasks.workers(), 1, [&](size_t, size_t, size_t worker) {
     TakeTasks(count, worker, take, body);
   });
 }
@@ -204,8 +197,8 @@ void AttendSplits(const AttentionSchedule& schedule, ThreadPool& pool,
           last != i && last / most == i / most && last % most < splits;
       HWY_DYNAMIC_DISPATCH(RunTask)
       (task, loaded, &absolute, next, w, task.PartAt(part, split));
-      if (left[i / most].count.fetch_sub(1, std::memory_order_acq_rel) != 1)
-        return;
+      auto& unfinished = left[i / most].count;
+      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     } else if (split > 0 || splits > 0) {
       return;
     }

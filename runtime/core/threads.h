@@ -107,26 +107,46 @@ void ParallelFor(ThreadPool& pool, size_t count, size_t grain, const Body& body,
       &context);
 }
 
-// The same, but each range is of one grain: a worker takes those of its share
-// in ascending order, then the last ones of others. For long loops, in which
-// workers do not keep step on a machine that others use, too. Only where no
-// result depends on the worker; below 2^32 ranges.
+// Blocks [0, count) of the loop that runs, below 2^32, in shares of its
+// workers.
+class SharedBlocks {
+ public:
+  SharedBlocks(ThreadPool& pool, size_t count, size_t most_workers)
+      : shares_(pool.shares()),
+        workers_(std::min({count, pool.size(), most_workers})) {
+    for (size_t w = 0; w < workers_; ++w) {
+      shares_[w].Set(count * w / workers_, count * (w + 1) / workers_);
+    }
+  }
+
+  size_t workers() const { return workers_; }
+
+  // The next block of the worker's share, in ascending order, or else the last
+  // one of another's; false if none is left.
+  bool Take(size_t worker, size_t* block) const {
+    for (size_t i = 0; i < workers_; ++i) {
+      Share& share = shares_[(worker + i) % workers_];
+      if (share.Take(/*first=*/i == 0, block)) return true;
+    }
+    return false;
+  }
+
+ private:
+  Share* shares_;
+  size_t workers_;
+};
+
+// As ParallelFor, but each range is of one grain, in the order of SharedBlocks.
+// For long loops, in which workers do not keep step on a machine that others
+// use, too. Only where no result depends on the worker; below 2^32 ranges.
 template <typename Body>
 void ParallelForEach(ThreadPool& pool, size_t count, size_t grain,
                      const Body& body, size_t most_workers = SIZE_MAX) {
-  const size_t blocks = (count + grain - 1) / grain;
-  const size_t workers = std::min({blocks, pool.size(), most_workers});
-  Share* const shares = pool.shares();
-  for (size_t w = 0; w < workers; ++w) {
-    shares[w].Set(blocks * w / workers, blocks * (w + 1) / workers);
-  }
-  ParallelFor(pool, workers, 1, [&](size_t, size_t, size_t worker) {
-    for (size_t i = 0; i < workers; ++i) {
-      Share& share = shares[(worker + i) % workers];
-      for (size_t block; share.Take(/*first=*/i == 0, &block);) {
-        const size_t begin = block * grain;
-        body(begin, std::min(count, begin + grain), worker);
-      }
+  const SharedBlocks blocks(pool, (count + grain - 1) / grain, most_workers);
+  ParallelFor(pool, blocks.workers(), 1, [&](size_t, size_t, size_t worker) {
+    for (size_t block; blocks.Take(worker, &block);) {
+      const size_t begin = block * grain;
+      body(begin, std::min(count, begin + grain), worker);
     }
   });
 }

@@ -58,10 +58,9 @@ struct Instruction {
     // 0F38, W0, 128 bits; B, X and R, inverted, are read where they count.
     return code[0] == 0xC4 && (code[1] & 0x1F) == 2 && (code[2] & 0x84) == 0;
   }
-  bool Extends(int bit) const {
-    return !(code[1] >> bit & 1);
-  }                                           // R 7, X 6, B 5
-  int prefix() const { return code[2] & 3; }  // none, 66, F3, F2
+  // R is bit 7, X 6, B 5.
+  bool Extends(int bit) const { return !(code[1] >> bit & 1); }
+  int prefix() const { return code[2] & 3; }  // of enum Prefix
   int vvvv() const { return ~code[2] >> 3 & 15; }
   int opcode() const { return code[3]; }
   int mod() const { return code[4] >> 6; }
