@@ -160,15 +160,15 @@ size_t ThreadsOf(const OpContext& c) { return c.pool ? c.pool->size() : 1; }
 
 void CarveAndAttend(const OpContext& c, const AttentionShape& shape,
                     std::span<const AttentionSequence> sequences,
-                    Carver& carver) {
+                    Carver& carver, const AttentionRowMaker* maker) {
   const size_t bytes = AttentionScratchBytes(shape, sequences, ThreadsOf(c));
   uint8_t* scratch = carver.Take<uint8_t>(bytes);
   if (!scratch) return;
   if (c.pool) {
-    Attention(shape, sequences, *c.pool, scratch);
+    Attention(shape, sequences, *c.pool, scratch, maker);
   } else {
     ThreadPool alone(1);
-    Attention(shape, sequences, alone, scratch);
+    Attention(shape, sequences, alone, scratch, maker);
   }
 }
 

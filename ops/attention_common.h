@@ -106,7 +106,7 @@ size_t ThreadsOf(const OpContext& c);
 // (infer) it only counts the scratch.
 void CarveAndAttend(const OpContext& c, const AttentionShape& shape,
                     std::span<const AttentionSequence> sequences,
-                    Carver& carver);
+                    Carver& carver, const AttentionRowMaker* maker = nullptr);
 
 }  // namespace slm
 

@@ -209,6 +209,12 @@ void AddRows(const OpContext& c, const BoundParams& p, const Work& w,
     rows->data += row * rows->token_stride;
   }
   const size_t position = s.first + begin;
+  const KvRows keys = PagedRows(s.kv[p.layer_slot], /*values=*/false);
+  const KvRows values = PagedRows(s.kv[p.layer_slot], /*values=*/true);
+  if (count == 1) {
+    FetchKvRow(keys, shape.kv_heads, e, position);
+    FetchKvRow(values, shape.kv_heads, e, position);
+  }
   if (w.q) {
     const HeadRows<float> q_to{w.q + row * shape.heads * e, shape.heads * e, e};
     const HeadRows<float> k_to{w.k + row * shape.kv_heads * e,
@@ -235,11 +241,9 @@ void AddRows(const OpContext& c, const BoundParams& p, const Work& w,
       k = {k_to.data, k_to.token_stride, e};
     }
   }
-  const KvLayer& layer = s.kv[p.layer_slot];
-  StoreKvRows(PagedRows(layer, false), shape.kv_heads, e, position, count,
-              k.data, k.token_stride);
-  StoreKvRows(PagedRows(layer, true), shape.kv_heads, e, position, count,
-              v.data, v.token_stride);
+  StoreKvRows(keys, shape.kv_heads, e, position, count, k.data, k.token_stride);
+  StoreKvRows(values, shape.kv_heads, e, position, count, v.data,
+              v.token_stride);
 }
 
 void RunBound(OpContext& c) {
@@ -249,13 +253,18 @@ void RunBound(OpContext& c) {
   const size_t count = c.batch->sequences.size();
   auto* list = carver.Take<AttentionSequence>(count);
   const Work w = Plan(c, p, sizes, {list, count}, carver);
-  for (const BatchSequence& s : c.batch->sequences) {
-    // Norm, rotation and storing of a token take about a microsecond.
-    ParallelFor(*c.pool, s.count, 16, [&](size_t begin, size_t end, size_t) {
-      AddRows(c, p, w, s, begin, end);
-    });
-  }
-  CarveAndAttend(c, w.shape, w.sequences, carver);
+  auto make = [&](size_t i, size_t begin, size_t end) {
+    AddRows(c, p, w, c.batch->sequences[i], begin, end);
+  };
+  const AttentionRowMaker maker{
+      .make =
+          [](void* context, size_t i, size_t begin, size_t end) {
+            (*static_cast<decltype(&make)>(context))(i, begin, end);
+          },
+      .context = &make,
+      // Norm, rotation and storing of a token take about a microsecond.
+      .grain = 16};
+  CarveAndAttend(c, w.shape, w.sequences, carver, &maker);
 }
 
 }  // namespace

@@ -18,50 +18,100 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
+// Brings total.m and total.l of `rows` rows to the larger maximum of both, and
+// gives what multiplies the rows; kNothing where total has seen nothing.
+inline constexpr size_t kMergeRows = 16;
+inline constexpr float kNothing = -1;
+
+HWY_INLINE void MergeSums(size_t rows, size_t first, const AttentionRows& part,
+                          const AttentionRows& total, float* of_total,
+                          float* of_part) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t i = 0; i < rows; i += lanes) {
+    const size_t at = first + i, n = std::min(lanes, rows - i);
+    const auto m0 = hn::LoadN(d, total.m + at, n);
+    const auto m1 = hn::LoadN(d, part.m + at, n);
+    const auto m = hn::Max(m0, m1);
+    // No -inf of both: -inf - -inf is not a number.
+    const auto least = hn::Set(d, std::numeric_limits<float>::lowest());
+    const auto base = hn::IfThenElse(hn::Lt(m, least), least, m);
+    hn::Vec<DF> x[2] = {hn::Sub(m0, base), hn::Sub(m1, base)};
+    ExpOfNegatives(d, x);
+    const auto l0 = hn::LoadN(d, total.l + at, n);
+    const auto l1 = hn::LoadN(d, part.l + at, n);
+    const auto nothing = hn::Eq(l0, hn::Zero(d));
+    hn::StoreU(hn::IfThenElse(nothing, hn::Set(d, kNothing), x[0]), d,
+               of_total + i);
+    hn::StoreU(x[1], d, of_part + i);
+    hn::StoreN(hn::MulAdd(x[0], l0, hn::Mul(x[1], l1)), d, total.l + at, n);
+    hn::StoreN(m, d, total.m + at, n);
+  }
+}
+
 // total += part, both relative to their own maximum.
 void Merge(size_t rows, size_t padded, const AttentionRows& part,
            const AttentionRows& total) {
   const DF d;
-  for (size_t r = 0; r < rows; ++r) {
-    if (part.l[r] == 0) continue;
-    const float m = std::max(total.m[r], part.m[r]);
-    const float a = total.m[r] == m ? 1.0f : std::exp(total.m[r] - m);
-    const float b = part.m[r] == m ? 1.0f : std::exp(part.m[r] - m);
-    const auto va = hn::Set(d, a);
-    const auto vb = hn::Set(d, b);
-    float* o = total.o + r * padded;
-    const float* p = part.o + r * padded;
-    for (size_t e = 0; e < padded; e += hn::Lanes(d)) {
-      const auto scaled = hn::Mul(va, hn::LoadU(d, o + e));
-      hn::StoreU(hn::MulAdd(vb, hn::LoadU(d, p + e), scaled), d, o + e);
+  alignas(64) float of_total[kMergeRows], of_part[kMergeRows];
+  for (size_t first = 0; first < rows; first += kMergeRows) {
+    const size_t count = std::min(kMergeRows, rows - first);
+    MergeSums(count, first, part, total, of_total, of_part);
+    for (size_t i = 0; i < count; ++i) {
+      float* o = total.o + (first + i) * padded;
+      const float* p = part.o + (first + i) * padded;
+      // The result of nothing may be anything.
+      if (part.l[first + i] == 0) continue;
+      if (of_total[i] == kNothing) {
+        std::copy_n(p, padded, o);
+        continue;
+      }
+      const auto a = hn::Set(d, of_total[i]);
+      const auto b = hn::Set(d, of_part[i]);
+      for (size_t e = 0; e < padded; e += hn::Lanes(d)) {
+        const auto scaled = hn::Mul(a, hn::LoadU(d, o + e));
+        hn::StoreU(hn::MulAdd(b, hn::LoadU(d, p + e), scaled), d, o + e);
+      }
     }
-    total.l[r] = total.l[r] * a + part.l[r] * b;
-    total.m[r] = m;
   }
 }
 
 // Sinks join the denominator; rows that saw nothing give zeros.
 void Finish(const AttentionTask& task, const AttentionRows& total) {
+  const DF d;
   const AttentionShape& shape = *task.shape;
   const AttentionSequence& s = *task.sequence;
-  const size_t group = task.group();
-  for (size_t r = 0; r < task.rows(); ++r) {
-    const size_t h = task.kv_head * group + r % group;
-    float factor = 1, l = total.l[r];
-    const auto join = [&](float sink) {
-      const float m = std::max(total.m[r], sink);
-      const float shrink = std::exp(total.m[r] - m);
-      factor *= shrink;
-      l = l * shrink + std::exp(sink - m);
-      total.m[r] = m;
-    };
-    if (l != 0 && shape.sink) join(shape.sink[h]);
-    if (l != 0 && shape.smooth) join(0.0f);
-    factor = l == 0 ? 0 : factor / l;
-    float* out = s.out + (task.t0 + r / group) * s.out_token_stride +
-                 h * s.out_head_stride;
-    const float* o = total.o + r * task.padded;
-    for (size_t e = 0; e < shape.value_size; ++e) out[e] = o[e] * factor;
+  const size_t group = task.group(), lanes = hn::Lanes(d);
+  size_t r = 0;
+  for (size_t t = task.t0; t < task.t1; ++t) {
+    for (size_t g = 0; g < group; ++g, ++r) {
+      const size_t h = task.kv_head * group + g;
+      float factor = 1, l = total.l[r];
+      const auto join = [&](float sink) {
+        const float m = std::max(total.m[r], sink);
+        const float shrink = std::exp(total.m[r] - m);
+        factor *= shrink;
+        l = l * shrink + std::exp(sink - m);
+        total.m[r] = m;
+      };
+      float* out = s.out + t * s.out_token_stride + h * s.out_head_stride;
+      if (l == 0) {
+        std::fill_n(out, shape.value_size, 0.0f);
+        continue;
+      }
+      if (shape.sink) join(shape.sink[h]);
+      if (shape.smooth) join(0.0f);
+      const auto by = hn::Set(d, factor / l);
+      const float* o = total.o + r * task.padded;
+      size_t e = 0;
+      for (; e + lanes <= shape.value_size; e += lanes) {
+        hn::StoreU(hn::Mul(by, hn::LoadU(d, o + e)), d, out + e);
+      }
+      if (e < shape.value_size) {
+        hn::StoreN(hn::Mul(by, hn::LoadU(d, o + e)), d, out + e,
+                   shape.value_size - e);
+      }
+    }
   }
 }
 
@@ -75,11 +125,15 @@ void RunTask(const AttentionTask& task, bool loaded, const size_t* only_split,
     AttendSplit(task, *only_split, next, w, out);
     return;
   }
-  Clear(task.rows(), task.padded, w.total);
   const size_t hi = task.Hi(task.t1 - 1);
-  for (size_t split = task.Lo(task.t0) / kSplitKeys; split * kSplitKeys < hi;
-       ++split) {
-    const bool last = (split + 1) * kSplitKeys >= hi;
+  size_t split = task.Lo(task.t0) / kSplitKeys;
+  const auto is_last = [hi](size_t i) { return (i + 1) * kSplitKeys >= hi; };
+  // The first split merged with nothing would be itself.
+  const NextSplit second = {task.sequence, task.kv_head, split + 1};
+  AttendSplit(task, split, is_last(split) ? next : second, w, w.total);
+  while (!is_last(split)) {
+    ++split;
+    const bool last = is_last(split);
     const NextSplit following = {task.sequence, task.kv_head, split + 1};
     AttendSplit(task, split, last ? next : following, w, w.part);
     Merge(task.rows(), task.padded, w.part, w.total);
@@ -164,6 +218,60 @@ struct alignas(kLine * sizeof(float)) SplitsLeft {
   std::atomic<uint32_t> count;
 };
 
+void MakeRows(std::span<const AttentionSequence> sequences, ThreadPool& pool,
+              const AttentionRowMaker& maker) {
+  bool few = true;
+  for (const AttentionSequence& s : sequences) few &= s.count <= maker.grain;
+  if (few) {
+    // Of one row each: two are worth a thread.
+    ParallelFor(pool, sequences.size(), 2,
+                [&](size_t begin, size_t end, size_t) {
+                  for (size_t i = begin; i < end; ++i) {
+                    maker.make(maker.context, i, 0, sequences[i].count);
+                  }
+                });
+    return;
+  }
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    ParallelFor(pool, sequences[i].count, maker.grain,
+                [&](size_t begin, size_t end, size_t) {
+                  maker.make(maker.context, i, begin, end);
+                });
+  }
+}
+
+// A thread makes a sequence's rows and attends to them.
+void AttendEach(const AttentionSchedule& schedule, ThreadPool& pool,
+                float* scratch, const AttentionRowMaker* maker) {
+  const size_t kv_heads = schedule.shape.kv_heads;
+  const auto attend = [&](size_t index, const WorkerScratch& w) {
+    const AttentionSequence& s = schedule.sequences[index];
+    if (maker) maker->make(maker->context, index, 0, s.count);
+    AttentionTask task = schedule.Whole(s);
+    for (size_t end = s.count; end > 0; end = task.t0) {
+      task.t1 = end;
+      task.t0 = (end - 1) / schedule.task_tokens * schedule.task_tokens;
+      for (task.kv_head = 0; task.kv_head < kv_heads; ++task.kv_head) {
+        // Mostly it is this thread that goes on with the next sequence.
+        NextSplit next;
+        if (task.kv_head + 1 < kv_heads) {
+          next = {&s, task.kv_head + 1, schedule.FirstSplit(task)};
+        } else if (index + 1 < schedule.sequences.size()) {
+          next = schedule.FirstOf(schedule.sequences[index + 1]);
+        }
+        HWY_DYNAMIC_DISPATCH(RunTask)
+        (task, /*loaded=*/false, nullptr, next, w, AttentionRows());
+      }
+    }
+  };
+  ParallelForEach(
+      pool, schedule.sequences.size(), /*grain=*/1,
+      [&](size_t begin, size_t, size_t worker) {
+        attend(begin, schedule.Carve(scratch, worker));
+      },
+      schedule.workers);
+}
+
 void AttendWhole(const AttentionSchedule& schedule, ThreadPool& pool,
                  float* scratch) {
   ForEachTask(pool, schedule.workers, schedule.tasks,
@@ -229,9 +337,11 @@ size_t AttentionScratchBytes(const AttentionShape& shape,
 
 void Attention(const AttentionShape& shape,
                std::span<const AttentionSequence> sequences, ThreadPool& pool,
-               void* scratch) {
+               void* scratch, const AttentionRowMaker* maker) {
   const AttentionSchedule schedule(shape, sequences, pool.size());
   float* const floats = static_cast<float*>(scratch);
+  if (schedule.each) return AttendEach(schedule, pool, floats, maker);
+  if (maker) MakeRows(sequences, pool, *maker);
   float* const parts = floats + schedule.WorkerFloats() * schedule.workers;
   if (schedule.split) {
     AttendSplits(schedule, pool, floats, parts,

@@ -75,10 +75,20 @@ size_t AttentionScratchBytes(const AttentionShape& shape,
                              std::span<const AttentionSequence> sequences,
                              size_t threads);
 
-// `scratch` is aligned to 64 bytes. A row that sees no key gets zeros.
+// What makes query rows [begin, end) of a sequence and their keys and values,
+// called for all rows on whichever thread: short sequences are best attended to
+// by the thread that has just written what they read.
+struct AttentionRowMaker {
+  void (*make)(void* context, size_t sequence, size_t begin, size_t end);
+  void* context;
+  size_t grain;  // rows that are worth a thread
+};
+
+// `scratch` is aligned to 64 bytes. A row that sees no key gets zeros. `maker`
+// may be nullptr: then all rows are there.
 void Attention(const AttentionShape& shape,
                std::span<const AttentionSequence> sequences, ThreadPool& pool,
-               void* scratch);
+               void* scratch, const AttentionRowMaker* maker = nullptr);
 
 }  // namespace slm
 

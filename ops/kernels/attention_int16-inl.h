@@ -187,32 +187,54 @@ struct Int16Tiles {
   static float* ValueInverses(const WorkerScratch& w) {
     return w.scales + 2 * kSplitKeys;
   }
+  // While queries are loaded only.
+  static float* QueryInverses(const WorkerScratch& w) { return w.p_scales; }
   static uint32_t* Weights(const WorkerScratch& w, size_t row) {
     return reinterpret_cast<uint32_t*>(w.weights) + row * kSplitKeys / 2;
   }
 
-  // Row `row` of queries, times scale, as pairs in w.q.
-  static void LoadQuery(const float* from, size_t head_size, float scale,
-                        size_t width, size_t row, const WorkerScratch& w) {
+  // Elements [e, e + 16) of a row of queries, times scale; 0 behind its end.
+  static HWY_INLINE hn::Vec<DF> Scaled(const float* from, size_t head_size,
+                                       float scale, size_t e) {
     const DF d;
     const auto factor = hn::Set(d, scale);
-    float* scaled = w.kt;
+    if (e + kKvTile <= head_size)
+      return hn::Mul(factor, hn::LoadU(d, from + e));
+    const size_t at = std::min(e, head_size);
+    return hn::Mul(factor, hn::LoadN(d, from + at, head_size - at));
+  }
+  // Queries as pairs in w.q, in three steps: the rows' sums of squares, steps
+  // of all rows at once, since roots and quotients are slow; integers.
+  static HWY_INLINE void MeasureQuery(const float* from, size_t head_size,
+                                      float scale, size_t row,
+                                      const WorkerScratch& w) {
+    const DF d;
     auto squares = hn::Zero(d);
-    for (size_t e = 0; e < width; e += kKvTile) {
-      const size_t at = std::min(e, head_size);
-      const auto x = hn::Mul(factor, hn::LoadN(d, from + at, head_size - at));
+    for (size_t e = 0; e < head_size; e += kKvTile) {
+      const auto x = Scaled(from, head_size, scale, e);
       squares = hn::MulAdd(x, x, squares);
-      hn::StoreU(x, d, scaled + e);
     }
-    const auto step = StepOfSquares(hn::Set(d, hn::ReduceSum(d, squares)));
-    const auto inverse = Inverse(step);
-    w.q_scales[row] = hn::GetLane(step);
+    w.q_scales[row] = hn::ReduceSum(d, squares);
+  }
+  static void FindQuerySteps(size_t rows, const WorkerScratch& w) {
+    const DF d;
+    for (size_t row = 0; row < rows; row += kKvTile) {
+      const size_t n = std::min(kKvTile, rows - row);
+      const auto squares = hn::LoadN(d, w.q_scales + row, n);
+      hn::StoreN(StepOfSquares(squares), d, w.q_scales + row, n);
+      hn::StoreN(Inverse(StepOfSquares(squares)), d, QueryInverses(w) + row, n);
+    }
+  }
+  static HWY_INLINE void PackQuery(const float* from, size_t head_size,
+                                   float scale, size_t width, size_t row,
+                                   const WorkerScratch& w) {
+    const auto inverse = hn::Set(DF(), QueryInverses(w)[row]);
     auto* pairs = reinterpret_cast<uint32_t*>(w.q) + row * width / 2;
     for (size_t e = 0; e < width; e += 2 * kKvTile) {
-      hn::StoreU(
-          InOrder(RoundedLow(hn::LoadU(d, scaled + e), inverse),
-                  RoundedLow(hn::LoadU(d, scaled + e + kKvTile), inverse)),
-          DPairs(), pairs + e / 2);
+      hn::StoreU(InOrder(RoundedLow(Scaled(from, head_size, scale, e), inverse),
+                         RoundedLow(Scaled(from, head_size, scale, e + kKvTile),
+                                    inverse)),
+                 DPairs(), pairs + e / 2);
     }
   }
   // The low halves of `first`, then those of `second`.

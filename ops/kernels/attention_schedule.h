@@ -16,6 +16,9 @@ namespace slm {
 inline constexpr size_t kValuePadding = 32;
 inline constexpr size_t kLine = 16;  // floats of 64 bytes
 
+// About 5 us of one thread.
+inline constexpr double kFewOperations = 1e6;
+
 // How the work is cut. Only where the results are kept differs with the number
 // of threads, not the arithmetic.
 struct AttentionSchedule {
@@ -27,20 +30,30 @@ struct AttentionSchedule {
   size_t tasks = 0;        // without splits
   size_t most_splits = 1;  // of a sequence
   bool split = false;      // splits are tasks; the last one merges them
+  bool each = false;       // sequences, all of them short, are tasks
 
   AttentionSchedule(const AttentionShape& s,
                     std::span<const AttentionSequence> list, size_t threads)
       : shape(s), sequences(list), workers(threads) {
     const size_t group = shape.heads / shape.kv_heads;
     task_tokens = std::max<size_t>(1, kTaskRows / group);
-    double operations = 0;
+    double operations = 0, most = 0;
     for (const AttentionSequence& sequence : sequences) {
       tasks += shape.kv_heads * CeilDiv(sequence.count, task_tokens);
       most_splits = std::max(most_splits, Splits(sequence));
       operations += Operations(sequence);
+      most = std::max(most, Operations(sequence));
     }
-    // About 5 us of one thread.
-    if (operations < 1e6) workers = 1;
+    each = sequences.size() > 1 && most < kFewOperations;
+    if (each) {
+      // Whatever it has seen, a sequence takes about a microsecond. Two are
+      // worth a thread.
+      const double micros = static_cast<double>(sequences.size()) +
+                            5 * operations / kFewOperations;
+      workers = std::clamp(static_cast<size_t>(micros / 2), size_t{1}, workers);
+      return;
+    }
+    if (operations < kFewOperations) workers = 1;
     // Fewer than four tasks a thread: the last ones would leave threads idle.
     split = workers > 1 && most_splits > 1 && tasks < 4 * workers;
   }
@@ -127,6 +140,9 @@ struct AttentionSchedule {
     return w;
   }
 
+  NextSplit FirstOf(const AttentionSequence& s) const {
+    return {&s, 0, FirstSplit(Whole(s))};
+  }
   // Where the index-th task begins; nothing behind the last one.
   NextSplit First(size_t index) const {
     NextSplit first;

@@ -32,28 +32,51 @@ size_t QueryWidth(const AttentionTask& task) {
   return RoundUp(task.shape->head_size, kQueryPadding);
 }
 
+// Calls each(from, row) for the task's rows of queries.
+template <class Each>
+HWY_INLINE void ForQueries(const AttentionTask& task, const Each& each) {
+  const AttentionSequence& s = *task.sequence;
+  const size_t group = task.group();
+  const float* from =
+      s.q + task.t0 * s.q_token_stride + task.kv_head * group * s.q_head_stride;
+  for (size_t t = task.t0, row = 0; t < task.t1; ++t) {
+    for (size_t g = 0; g < group; ++g, ++row) {
+      each(from + g * s.q_head_stride, row);
+    }
+    from += s.q_token_stride;
+  }
+}
+
 // Queries times scale in w.q, or for int8 keys in w.planes.
 void LoadQueries(const AttentionTask& task, const WorkerScratch& w) {
   const AttentionShape& shape = *task.shape;
-  const AttentionSequence& s = *task.sequence;
-  const size_t group = task.group(), width = QueryWidth(task);
-  const bool integers = s.k.dtype == DType::kI8;
-  for (size_t r = 0; r < task.rows(); ++r) {
-    const size_t t = task.t0 + r / group;
-    const size_t h = task.kv_head * group + r % group;
-    const float* from = s.q + t * s.q_token_stride + h * s.q_head_stride;
+  const size_t width = QueryWidth(task), lanes = hn::Lanes(DF());
 #if HWY_TARGET == HWY_AVX3_DL
-    if (Int16Tiles::Take(task)) {
-      Int16Tiles::LoadQuery(from, shape.head_size, shape.scale, width, r, w);
-      continue;
-    }
-#endif
-    float* to = w.q + (integers ? 0 : r * width);
-    for (size_t e = 0; e < shape.head_size; ++e) to[e] = from[e] * shape.scale;
-    if (!integers) continue;
-    std::fill(to + shape.head_size, to + width, 0.0f);
-    PackQuery(to, width, w.planes + r * width / 2, w.q_scales[r], w.q_sums[r]);
+  if (Int16Tiles::Take(task)) {
+    ForQueries(task, [&](const float* from, size_t row) HWY_ATTR {
+      Int16Tiles::MeasureQuery(from, shape.head_size, shape.scale, row, w);
+    });
+    Int16Tiles::FindQuerySteps(task.rows(), w);
+    ForQueries(task, [&](const float* from, size_t row) HWY_ATTR {
+      Int16Tiles::PackQuery(from, shape.head_size, shape.scale, width, row, w);
+    });
+    return;
   }
+#endif
+  const bool integers = task.sequence->k.dtype == DType::kI8;
+  const auto factor = hn::Set(DF(), shape.scale);
+  ForQueries(task, [&](const float* from, size_t row) HWY_ATTR {
+    float* to = w.q + row * width;
+    for (size_t e = 0; e < width; e += lanes) {
+      const size_t at = std::min(e, shape.head_size);
+      const size_t n = std::min(lanes, shape.head_size - at);
+      const auto x = hn::LoadN(DF(), from + at, n);
+      hn::StoreU(hn::Mul(x, factor), DF(), to + e);
+    }
+    if (!integers) return;
+    PackQuery(to, width, w.planes + row * width / 2, w.q_scales[row],
+              w.q_sums[row]);
+  });
 }
 
 void Clear(size_t rows, size_t padded, const AttentionRows& out) {
@@ -196,8 +219,8 @@ Columns Together(const Columns* columns, size_t first, size_t count) {
   return {columns[first].begin, columns[first + count - 1].end};
 }
 
-RowMask MaskOf(const AttentionTask& task, const Columns* columns, size_t row,
-               size_t start) {
+HWY_INLINE RowMask MaskOf(const AttentionTask& task, const Columns* columns,
+                          size_t row, size_t start) {
   const AttentionSequence& s = *task.sequence;
   RowMask mask{.lo = columns[row].begin, .hi = columns[row].end};
   if (!s.bias && !s.allowed) return mask;
@@ -314,12 +337,13 @@ void Weights(const AttentionTask& task, size_t split, const WorkerScratch& w,
   constexpr size_t kStep = 8;
   const size_t start = split * kSplitKeys, rows = task.rows();
   const size_t tile = TileRows<Tiles::kRows>(rows);
+  size_t r0 = 0;  // where the row's tile begins
   for (size_t first = 0; first < rows; first += kStep) {
     const size_t last = std::min(rows, first + kStep);
     Columns seen[kStep];
     for (size_t r = first; r < last; ++r) {
-      // All columns of the row's tile: those that it does not see get 0.
-      const size_t r0 = r / tile * tile;
+      if (r == r0 + tile) r0 = r;
+      // All columns of the tile: those that the row does not see get 0.
       const Columns c =
           Whole(Together(w.columns, r0, std::min(tile, rows - r0)));
       seen[r - first] = c;

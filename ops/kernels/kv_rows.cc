@@ -21,19 +21,22 @@ template <typename T>
 HWY_INLINE void Scatter(const KvRows& rows, size_t j, size_t i, size_t count,
                         const T* from, uint8_t* block) {
   uint8_t* to = block + rows.At(j, i);
-  // Elements that lie side by side, and bytes from them to the next.
-  const bool quads = sizeof(T) == 1 && rows.layout == KvLayout::kKeyTiles;
-  const size_t run = quads ? 4 : 1;
-  const size_t step = rows.At(j, i + run) - rows.At(j, i);
-  for (size_t n = 0; n < count; n += run, to += step) {
-    if (quads && n + 4 <= count) {
-      std::memcpy(to, from + n, 4 * sizeof(T));
-    } else {
-      for (size_t m = n; m < count && m < n + run; ++m) {
-        std::memcpy(to + (m - n) * sizeof(T), from + m, sizeof(T));
-      }
-    }
+  if (rows.layout == KvLayout::kRows) {
+    std::memcpy(to, from, count * sizeof(T));
+    return;
   }
+  if (sizeof(T) > 1 || rows.layout != KvLayout::kKeyTiles) {
+    const size_t step = rows.At(j, i + 1) - rows.At(j, i);
+    for (size_t n = 0; n < count; ++n) {
+      std::memcpy(to + n * step, from + n, sizeof(T));
+    }
+    return;
+  }
+  // int8 keys: four elements lie side by side.
+  const size_t step = rows.At(j, i + 4) - rows.At(j, i);
+  size_t n = 0;
+  for (; n + 4 <= count; n += 4, to += step) std::memcpy(to, from + n, 4);
+  std::memcpy(to, from + n, count - n);
 }
 
 using DF = hn::CappedTag<float, 16>;
@@ -140,6 +143,24 @@ size_t PagedRowBytes(DType dtype, size_t head_size) {
 KvLayout PagedLayout(DType dtype, bool values) {
   if (!values) return KvLayout::kKeyTiles;
   return dtype == DType::kI8 ? KvLayout::kValueTiles : KvLayout::kRows;
+}
+
+void FetchKvRow(const KvRows& rows, size_t kv_heads, size_t head_size,
+                size_t row) {
+  constexpr size_t kLine = 64;
+  uint8_t* page = rows.pages[row / kKeyBlock - rows.first_page];
+  const size_t j = row % kKeyBlock;
+  // First byte of the first and of the last element, and lines between them.
+  const size_t begin = rows.At(j, 0), end = rows.At(j, head_size - 1);
+  const size_t step = rows.layout == KvLayout::kValueTiles
+                          ? rows.At(j, kKvTile) - begin
+                          : kLine;
+  for (size_t k = 0; k < kv_heads; ++k) {
+    const uint8_t* block = page + rows.offset + k * rows.head_stride;
+    for (size_t at = begin / kLine * kLine; at <= end; at += step) {
+      __builtin_prefetch(block + at, /*write=*/1, /*locality=*/3);
+    }
+  }
 }
 
 void StoreKvRows(const KvRows& rows, size_t kv_heads, size_t head_size,

@@ -84,6 +84,11 @@ void StoreKvRows(const KvRows& rows, size_t kv_heads, size_t head_size,
                  size_t first, size_t count, const float* x,
                  size_t token_stride);
 
+// Asks for the lines that StoreKvRows of this row will write: a row of keys
+// lies in up to a line for each two elements.
+void FetchKvRow(const KvRows& rows, size_t kv_heads, size_t head_size,
+                size_t row);
+
 }  // namespace slm
 
 #endif  // SLM_OPS_KERNELS_KV_ROWS_H_

@@ -2,10 +2,11 @@
 // Attention of one layer over paged K/V: GFLOP/s and, for decode, GB/s of the
 // cache that a step reads. Decode goes through all layers of the model, as a
 // token does, so that the cache comes from memory and not from the last time.
-// Names: model, type / new tokens of a sequence, cached tokens, sequences,
-// threads, window (0: none). The "min" of repetitions is what counts on a busy
-// machine. On the best SIMD target, or that of SLM_TARGET, which the label
-// names.
+// Names: model, type (int16: products are those of 16-bit integers, as a
+// session has them with AVX-512 VNNI) / new tokens of a sequence, cached
+// tokens, sequences, threads, window (0: none). The "min" of repetitions is
+// what counts on a busy machine. On the best SIMD target, or that of
+// SLM_TARGET, which the label names.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -73,7 +74,8 @@ class Cache {
   std::vector<uint8_t*> pages_;
 };
 
-void Attend(benchmark::State& state, const Model& model, DType dtype) {
+void Attend(benchmark::State& state, const Model& model, DType dtype,
+            bool int16 = false) {
   const auto arg = [&state](size_t i) {
     return static_cast<size_t>(state.range(i));
   };
@@ -92,7 +94,8 @@ void Attend(benchmark::State& state, const Model& model, DType dtype) {
                              .head_size = kSize,
                              .value_size = kSize,
                              .scale = 0.125f,
-                             .window = window};
+                             .window = window,
+                             .int16 = int16};
   std::vector<AttentionSequence> list(count);
   for (size_t i = 0; i < count; ++i) {
     list[i] = {.q = q.data(),
@@ -141,7 +144,7 @@ void Cases(benchmark::internal::Benchmark* b) {
   for (int64_t threads : {1, 2}) {
     for (int64_t keys : {64, 512, 4096}) b->Args({1, keys, 1, threads, 0});
     b->Args({1, 4096, 1, threads, 512});
-    b->Args({1, 512, 8, threads, 0});
+    for (int64_t keys : {16, 32, 512}) b->Args({1, keys, 8, threads, 0});
     b->Args({512, 512, 1, threads, 0});
     b->Args({512, 2048, 1, threads, 0});
   }
@@ -153,6 +156,8 @@ void Cases(benchmark::internal::Benchmark* b) {
 
 BENCHMARK_CAPTURE(Attend, qwen_f32, kQwen, DType::kF32)->Apply(Cases);
 BENCHMARK_CAPTURE(Attend, qwen_f16, kQwen, DType::kF16)->Apply(Cases);
+BENCHMARK_CAPTURE(Attend, qwen_f16_int16, kQwen, DType::kF16, true)
+    ->Apply(Cases);
 BENCHMARK_CAPTURE(Attend, qwen_int8, kQwen, DType::kI8)->Apply(Cases);
 BENCHMARK_CAPTURE(Attend, llama_f32, kLlama, DType::kF32)->Apply(Cases);
 BENCHMARK_CAPTURE(Attend, llama_int8, kLlama, DType::kI8)->Apply(Cases);

@@ -490,6 +490,59 @@ TEST_F(AttentionTest, SequencesOfABatchDoNotMix) {
   }
 }
 
+// Every token of a case as a sequence of its own, or two of them, whose queries
+// are made when Attention asks for them.
+std::vector<float> AttendMade(const Fixture& f, const Case& c, size_t chunk,
+                              size_t threads) {
+  const size_t width = c.heads * c.head_size;
+  std::vector<float> q(c.count * width, NAN);
+  std::vector<float> out(c.count * c.heads * c.value_size, NAN);
+  std::vector<AttentionSequence> list;
+  for (size_t t = 0; t < c.count; t += chunk) {
+    list.push_back(f.Part(t, std::min(c.count, t + chunk), out.data()));
+    list.back().q = q.data() + t * width;
+  }
+  auto make = [&](size_t i, size_t begin, size_t end) {
+    const float* from = f.sequence().q + i * chunk * width;
+    for (size_t n = begin * width; n < end * width; ++n) {
+      // Were it made twice, it would not be a number.
+      float& to = q[i * chunk * width + n];
+      to = std::isnan(to) ? from[n] : NAN;
+    }
+  };
+  const AttentionRowMaker maker{
+      .make =
+          [](void* context, size_t i, size_t begin, size_t end) {
+            (*static_cast<decltype(&make)>(context))(i, begin, end);
+          },
+      .context = &make,
+      .grain = 2};
+  ThreadPool pool(threads);
+  const size_t bytes = AttentionScratchBytes(f.shape(), list, threads);
+  auto scratch = AlignedBuffer::Allocate(bytes, "scratch");
+  Attention(f.shape(), list, pool, scratch->data(), &maker);
+  return out;
+}
+
+TEST_F(AttentionTest, SequencesOfABatchHaveTheBitsOfOne) {
+  for (const std::string& target : UsableTargets()) {
+    ASSERT_TRUE(ForceTarget(target).ok());
+    unsigned seed = 0;
+    for (const Case& c : AllCases()) {
+      const Fixture f(c, ++seed);
+      const std::vector<float> whole = f.Run(c.count, 1);
+      for (size_t chunk : {size_t{1}, size_t{2}, c.count}) {
+        for (size_t threads : {1, 3}) {
+          SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : "") +
+                       ", chunk " + std::to_string(chunk) + ", threads " +
+                       std::to_string(threads));
+          ASSERT_EQ(AttendMade(f, c, chunk, threads), whole);
+        }
+      }
+    }
+  }
+}
+
 TEST_F(AttentionTest, NotANumberStaysVisible) {
   for (const std::string& target : UsableTargets()) {
     ASSERT_TRUE(ForceTarget(target).ok());
