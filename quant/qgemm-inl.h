@@ -71,19 +71,17 @@ struct Int8Shape {
       kMany ? (kDot == Dot::kPairs ? 8 : 6) : (kDot == Dot::kPairs ? 4 : 3);
 };
 
-// sum [r][v] += 16 columns of the panel times 16 bytes of each row at a.
-template <Dot kDot, bool kSigned, int kRows, int kVectors>
-HWY_INLINE void DotGroup(const uint32_t* HWY_RESTRICT panel,
-                         const uint32_t* HWY_RESTRICT a,
+// sum [r][v] += 16 columns of b times 16 bytes of each row at a. `word(j, v)`
+// has sub-vector j of the 16 for vector v of columns of c.
+template <Dot kDot, bool kSigned, int kRows, int kVectors, typename Word>
+HWY_INLINE void DotGroup(const Word& word, const uint32_t* HWY_RESTRICT a,
                          VI32 (&sum)[kRows][kVectors]) {
   if constexpr (kDot != Dot::kPairs) {
     HWY_UNROLL(4)
     for (int j = 0; j < 4; ++j) {
       VU32 w[kVectors];
       HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v) {
-        w[v] = LoadWords(panel + j * kQGemmColumns + v * kLanes);
-      }
+      for (int v = 0; v < kVectors; ++v) w[v] = word(j, v);
       HWY_UNROLL(8)
       for (int r = 0; r < kRows; ++r) {
         const VU32 ar = BroadcastWord(a + r * 4 + j);
@@ -95,9 +93,8 @@ HWY_INLINE void DotGroup(const uint32_t* HWY_RESTRICT panel,
     }
   } else {
     static_assert(kVectors == 1);
-    const VU32 w0 = LoadWords(panel), w1 = LoadWords(panel + kQGemmColumns);
-    const VU32 w2 = LoadWords(panel + 2 * kQGemmColumns);
-    const VU32 w3 = LoadWords(panel + 3 * kQGemmColumns);
+    const VU32 w0 = word(0, 0), w1 = word(1, 0);
+    const VU32 w2 = word(2, 0), w3 = word(3, 0);
     HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) {
       const uint32_t* ar = a + r * 4;
@@ -117,6 +114,15 @@ HWY_INLINE void DotGroup(const uint32_t* HWY_RESTRICT panel,
     }
   }
 }
+
+// DotGroup's words from a panel.
+struct PanelWords {
+  const uint32_t* HWY_RESTRICT panel;
+
+  HWY_INLINE VU32 operator()(int j, int v) const {
+    return LoadWords(panel + j * kQGemmColumns + v * kLanes);
+  }
+};
 
 // The share of p.next that falls to a block.
 HWY_INLINE void PrefetchNext(const PanelChunk& p, size_t block) {
@@ -179,9 +185,9 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n, const PackedRows& a,
         HWY_UNROLL(2)
         for (int v = 0; v < kVectors; ++v) more[r][v] = hn::Zero(di);
       }
-      DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
-      DotGroup<kDot, kSigned, kRows, kVectors>(panel + 4 * kQGemmColumns,
-                                               aq + kRows * 4, more);
+      DotGroup<kDot, kSigned>(PanelWords{panel}, aq, sum);
+      DotGroup<kDot, kSigned>(PanelWords{panel + 4 * kQGemmColumns},
+                              aq + kRows * 4, more);
       panel += 8 * kQGemmColumns;
       aq += kRows * 8;
       HWY_UNROLL(8)
@@ -194,7 +200,7 @@ HWY_INLINE void Int8Kernel(const PanelChunk& p, size_t n, const PackedRows& a,
     } else {
       HWY_UNROLL(2)
       for (size_t g = 0; g < groups; ++g) {
-        DotGroup<kDot, kSigned, kRows, kVectors>(panel, aq, sum);
+        DotGroup<kDot, kSigned>(PanelWords{panel}, aq, sum);
         panel += 4 * kQGemmColumns;
         aq += kRows * 4;
       }

@@ -14,6 +14,7 @@
 #include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "quant/qgemm-inl.h"
+#include "quant/qgemm_direct-inl.h"
 #include "quant/qgemm_pack-inl.h"
 #include "quant/qgemm_rows-inl.h"
 #include "quant/qgemm_tiles-inl.h"
@@ -36,6 +37,9 @@ struct TileKernels {
   // A tile of floats to packed rows of another product; int8 only.
   void (*quantize)(const float* tile, size_t begin, size_t end, size_t n0,
                    size_t columns, const QGemmArgs& g);
+  // Instead of prepare and kernel, or null.
+  void (*direct)(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
+                 QGemmWorker& w);
 };
 
 // One chunk of a panel times `kRows` packed rows from `row` on.
@@ -103,6 +107,12 @@ ChunkPlace PlaceAt(const QGemmArgs& g, size_t product, size_t n0,
 // worker and, unless a gate waits for them, on to c.
 void Tile(const QGemmArgs& g, const TileKernels& k, size_t product, size_t m0,
           size_t m1, size_t n0, size_t columns, QGemmWorker& w) {
+  if (k.direct) {
+    k.direct(g, product, n0, columns, w);
+    if (g.gate) return;
+    return StoreRows(w.acc[product], kQGemmColumns, g.bias, 0, g.m, n0, columns,
+                     g);
+  }
   const size_t blocks = g.b->blocks(), chunk = QGemmChunkBlocks(*g.b);
   for (size_t block = 0; block < blocks; block += chunk) {
     const bool store = !g.gate && block + chunk >= blocks;
@@ -170,6 +180,18 @@ void Tiles(const QGemmArgs& g, const TileKernels& k, size_t begin, size_t end,
 }
 
 template <Dot kDot, int kBits>
+decltype(TileKernels::direct) DirectOf(const QGemmArgs& g) {
+  if constexpr (kBits != 2) {
+    if (UseDirect(g)) {
+      return g.b->zero_point_kind != ZeroPoints::kNone
+                 ? DirectTile<kDot, kBits, true>
+                 : DirectTile<kDot, kBits, false>;
+    }
+  }
+  return nullptr;
+}
+
+template <Dot kDot, int kBits>
 void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
   if (!g.int8) {
     // Its arithmetic is the same for every Dot: one copy of it will do.
@@ -177,7 +199,8 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
         .prepare = PrepareChunk<kNativeDot, kBits, false>,
         .kernel = FloatRowsOf<kBits>,
         .calls = kFloatCalls,
-        .quantize = nullptr};
+        .quantize = nullptr,
+        .direct = nullptr};
     return Tiles(g, kFloat, begin, end, w);
   }
   const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
@@ -188,11 +211,13 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
     }
   }
   constexpr bool kSigned = kSignedWeights<kDot, kBits>;
-  const TileKernels int8 = {.prepare = PrepareChunk<kDot, kBits, true>,
-                            .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
-                                         : Int8RowsOf<kDot, kSigned, false>,
-                            .calls = kInt8Calls<kDot>,
-                            .quantize = QuantizeTile<kDot>};
+  const TileKernels int8 = {
+      .prepare = PrepareChunk<kDot, kBits, true>,
+      .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
+                   : Int8RowsOf<kDot, kSigned, false>,
+      .calls = UseDirect(g) ? kDirectCalls : kInt8Calls<kDot>,
+      .quantize = QuantizeTile<kDot>,
+      .direct = DirectOf<kDot, kBits>(g)};
   Tiles(g, int8, begin, end, w);
 }
 
@@ -220,7 +245,8 @@ void TileTilesOfBits(const QGemmArgs& g, size_t begin, size_t end,
                     : PrepareChunk<Dot::kTiles, kBits, true>,
       .kernel = zp ? TileRowsOf<true> : TileRowsOf<false>,
       .calls = kTileCalls,
-      .quantize = QuantizeTile<kNativeDot>};
+      .quantize = QuantizeTile<kNativeDot>,
+      .direct = nullptr};
   Tiles(g, tiles, begin, end, w);
 }
 

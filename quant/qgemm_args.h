@@ -81,6 +81,9 @@ inline bool UseQGemv(const BlockQuantMatrix& b, size_t m) {
   return m <= kQGemvRows && FitsQGemv(b);
 }
 
+// How far ahead kernels without panels ask for b, at least.
+inline constexpr size_t kQGemmBytesAhead = 8 << 10;
+
 // Bytes of a row of activations in QGemv's order: whole 512-bit vectors of b.
 inline size_t QGemvRowBytes(const BlockQuantMatrix& b) {
   return (b.row_bytes() + 63) / 64 * 64 * (8 / b.bits);

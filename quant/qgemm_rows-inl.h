@@ -292,6 +292,17 @@ template <Dot kDot>
 inline constexpr RowCalls kInt8Calls = {Int8Shape<kDot>::kRows, kQGemmRowStep,
                                         false};
 
+// Kernels without panels. Of 8 rows on targets with 16 registers, too: what is
+// stored and loaded again costs less than turning b twice.
+inline constexpr RowCalls kDirectCalls = {8, kQGemmRowStep, false};
+// Rows of a call, at least: QGemv takes two, and pieces are even.
+inline constexpr int kDirectFewest = 3;
+// Ahead of panels, or as fast: with 32 registers up to 16 rows, with 16 up to 8
+// (tools/bench/README.md).
+HWY_INLINE bool UseDirect(const QGemmArgs& g) {
+  return !g.tiles && g.m <= 2 * kMaxRows && FitsQGemv(*g.b) && g.b->n >= kTile;
+}
+
 // A call of int8 rows in memory.
 struct Int8Call {
   size_t rows, stride;  // that it has, and that there is room for
@@ -304,7 +315,8 @@ HWY_INLINE Int8Call Int8CallAt(size_t first, const QGemmArgs& g) {
     return {RowsOfCall(first, g.m, kTileCalls), kQGemmTileRows,
             g.b->block_size / 4, 4};
   }
-  const size_t rows = RowsOfCall(first, g.m, kInt8Calls<kDot>);
+  const size_t rows =
+      RowsOfCall(first, g.m, UseDirect(g) ? kDirectCalls : kInt8Calls<kDot>);
   return {rows, rows, 4, rows * 4};
 }
 

@@ -208,11 +208,19 @@ Status Session::Rewind(SequenceId id, size_t length) {
   return OkStatus();
 }
 
-size_t Session::logit_rows() const { return logits_.size() / spec_.vocab_size; }
+size_t Session::logit_rows() const {
+  size_t rows = 0;
+  for (const HeldTensor& t : logits_) rows += t.view.Count() / spec_.vocab_size;
+  return rows;
+}
 
 std::span<const float> Session::Logits(size_t row) const {
-  return std::span<const float>(logits_).subspan(row * spec_.vocab_size,
-                                                 spec_.vocab_size);
+  const size_t vocab = spec_.vocab_size;
+  size_t i = 0;
+  for (; row >= logits_[i].view.Count() / vocab; ++i) {
+    row -= logits_[i].view.Count() / vocab;
+  }
+  return {logits_[i].view.As<float>() + row * vocab, vocab};
 }
 
 size_t Session::KvBytes() const {
@@ -406,22 +414,25 @@ Status Session::RunRagged(std::span<const Chunk> chunks) {
     chunk.sequence->computed = chunk.first + chunk.tokens.size();
     chunk.sequence->kv->Slide(chunk.sequence->computed);
   }
+  // Selected rows are all that there is; else they lie among the others.
   const bool selected = plan_.row_selection != kNoValue;
-  size_t row = 0;
+  size_t row = 0, wanted = 0;
   for (const Chunk& chunk : chunks) {
     const size_t n = chunk.tokens.size();
     const size_t take = chunk.logits == LogitsFor::kAll    ? n
                         : chunk.logits == LogitsFor::kLast ? 1
                                                            : 0;
-    SLM_RETURN_IF_ERROR(AppendLogits(selected ? row : row + n - take, take));
-    row += selected ? take : n;
+    row += n;
+    wanted += take;
+    if (!selected) SLM_RETURN_IF_ERROR(AppendLogits(row - take, take));
   }
-  return OkStatus();
+  return selected ? AppendLogits(0, wanted) : OkStatus();
 }
 
 Status Session::AppendLogits(size_t first_row, size_t rows) {
   if (rows == 0) return OkStatus();
-  const TensorView logits = executor_.Output(logits_output_).view;
+  HeldTensor output = executor_.Output(logits_output_);
+  const TensorView& logits = output.view;
   const size_t vocab = spec_.vocab_size;
   if (logits.dtype != DType::kF32 || logits.shape.rank() == 0 ||
       static_cast<size_t>(logits.shape.back()) != vocab ||
@@ -429,8 +440,18 @@ Status Session::AppendLogits(size_t first_row, size_t rows) {
     return Invalid("logits are %s %s, expected float [..., %zu]",
                    Name(logits.dtype), logits.shape.ToString().c_str(), vocab);
   }
-  const float* from = logits.As<float>() + first_row * vocab;
-  logits_.insert(logits_.end(), from, from + rows * vocab);
+  if (logits.Count() == rows * vocab) {
+    logits_.push_back(std::move(output));
+    return OkStatus();
+  }
+  // Not kept for a few of its rows: those of a prompt may be hundreds of MB.
+  SLM_ASSIGN_OR_RETURN(
+      HeldTensor some,
+      executor_.NewTensor(DType::kF32, {static_cast<int64_t>(rows),
+                                        static_cast<int64_t>(vocab)}));
+  std::memcpy(some.view.data, logits.As<float>() + first_row * vocab,
+              rows * vocab * sizeof(float));
+  logits_.push_back(std::move(some));
   return OkStatus();
 }
 

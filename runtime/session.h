@@ -119,7 +119,7 @@ class Session {
   std::vector<std::unique_ptr<PagePool>> pools_;  // by page size
   std::vector<PagePool*> layer_pools_;
   std::vector<std::unique_ptr<Sequence>> sequences_;
-  std::vector<float> logits_;
+  std::vector<HeldTensor> logits_;  // of executions, [.., vocab_size] each
   // Graph inputs by role, kNoValue where the graph has none.
   ValueId ids_, mask_, positions_;
   size_t logits_output_ = 0;  // index into graph.outputs

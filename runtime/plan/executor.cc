@@ -87,6 +87,10 @@ std::string Executor::Where(const Step& step) const {
 }
 
 Status Executor::Run(const Batch* batch) {
+  // Those of the run before would keep their buffers from this one.
+  for (ValueId id : plan_.graph->outputs) {
+    if (!is_fed_[id] && !plan_.graph->values[id].constant) slots_[id] = {};
+  }
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
     SLM_RETURN_IF_ERROR(RunStep(s, batch, /*dry=*/false));
   }

@@ -200,23 +200,27 @@ TEST_P(QGemmTest, LongRowsAndManyRowsAgreeToo) {
 
 // The widest values: any saturation of an int16 or int8 step would show.
 TEST_P(QGemmTest, ExtremeValuesDoNotSaturate) {
+  const size_t n = 16, k = 256, m = 40;
   for (int bits : {2, 4, 8}) {
     for (uint8_t byte : {0x00, 0xFF, 0x80, 0x7F}) {
       for (float sign : {1.0f, -1.0f}) {
-        const size_t n = 16, k = 256;
         const std::vector<uint8_t> bytes(n * k * bits / 8, byte);
-        const std::vector<float> scales(n, 1.0f), a(k, sign * 127.0f);
+        const std::vector<float> scales(n, 1.0f);
+        const std::vector<float> a(m * k, sign * 127.0f);
         BlockQuantMatrix b = {.n = n,
                               .k = k,
                               .bits = bits,
                               .block_size = 256,
                               .b = bytes.data(),
                               .scales = scales.data()};
-        const std::vector<float> y = Product(one_, a.data(), k, 1, b, nullptr,
-                                             QGemmMode::kInt8Activations);
         const Expected e = Oracle(a.data(), b, QGemmMode::kInt8Activations);
-        // All integers here are below 2^24: the result is exact.
-        for (size_t i = 0; i < n; ++i) EXPECT_EQ(y[i], e.y[i]);
+        // Each number of rows has kernels of its own. All integers here are
+        // below 2^24: the result is exact.
+        for (size_t rows : {size_t{1}, size_t{5}, size_t{8}, m}) {
+          const std::vector<float> y = Product(
+              one_, a.data(), k, rows, b, nullptr, QGemmMode::kInt8Activations);
+          for (size_t i = 0; i < rows * n; ++i) EXPECT_EQ(y[i], e.y[i % n]);
+        }
       }
     }
   }
@@ -267,7 +271,7 @@ TEST_P(QGemmTest, AGateGetsTheBitsOfBothProducts) {
   };
   for (ZeroPoints zp : {ZeroPoints::kNone, ZeroPoints::kPacked}) {
     for (size_t n : {1, 16, 31, 32, 70, 129}) {
-      for (size_t m : {1, 2, 3, 8, 29}) {
+      for (size_t m : {1, 2, 3, 8, 9, 16, 29}) {
         for (QGemmMode mode : kModes) {
           const size_t k = 200;
           const MatrixCase c = {n, k, 4, 32, zp, DType::kF32};
@@ -341,7 +345,7 @@ MlpResults RunMlp(ThreadPool& pool, const MatrixCase& first,
 
 // c rounded to int8 where it comes about is c rounded from memory.
 TEST_P(QGemmTest, AGatedMlpGivesTheBitsOfItsProductsOneAfterTheOther) {
-  constexpr size_t kRows[] = {1, 2, 3, 23, 24, 25, 50, 600};
+  constexpr size_t kRows[] = {1, 2, 3, 8, 9, 15, 16, 17, 23, 24, 25, 50, 600};
   constexpr size_t kHidden[] = {1, 16, 31, 33, 70, 128, 200};
   size_t turn = 0;
   for (int bits : {2, 4, 8}) {
@@ -355,7 +359,7 @@ TEST_P(QGemmTest, AGatedMlpGivesTheBitsOfItsProductsOneAfterTheOther) {
             ++turn;
             // An instruction takes microseconds where it is emulated: all rows
             // and kinds still occur.
-            if (GetParam() == "AMX" && turn % (m == 600 ? 432 : 3) != 0) {
+            if (GetParam() == "AMX" && turn % (m == 600 ? 702 : 3) != 0) {
               continue;
             }
             const MlpResults r =

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Kernels of QGemm for some rows, too many for QGemv and too few to pay for
+// panels: 16 bytes of 16 rows of b are turned in registers and multiplied at
+// once. For one SIMD target.
+#if defined(SLM_QUANT_QGEMM_DIRECT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SLM_QUANT_QGEMM_DIRECT_INL_H_
+#undef SLM_QUANT_QGEMM_DIRECT_INL_H_
+#else
+#define SLM_QUANT_QGEMM_DIRECT_INL_H_
+#endif
+
+#include <cstring>
+
+#include "quant/dot-inl.h"
+#include "quant/qgemm-inl.h"
+#include "quant/qgemm_args.h"
+#include "quant/qgemm_pack-inl.h"
+#include "quant/qgemm_rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace slm {
+namespace HWY_NAMESPACE {
+
+// DotGroup's words of 16 columns of b, from words of its rows.
+template <Dot kDot, int kBits>
+struct TurnedWords {
+  VU32 w[kBits / 2];
+
+  HWY_INLINE VU32 operator()(int j, int) const {
+    return SubVector<kDot, kBits>(w[j * kBits / 8], j % (8 / kBits));
+  }
+};
+
+// Lines of memory that are asked for while others are multiplied.
+struct LinesAhead {
+  const uint8_t* at;
+
+  // Non-temporal: a line is read once (LineFetcher in qgemv-inl.h).
+  HWY_INLINE void Fetch(size_t count) {
+    HWY_UNROLL(4)
+    for (size_t i = 0; i < count; ++i) {
+      __builtin_prefetch(at, /*write=*/0, /*locality=*/0);
+      at += 64;
+    }
+  }
+};
+
+// acc [r][lane] += p.blocks blocks of kLanes rows of b, as Int8Kernel does.
+// kUnits: units of a block where that is known when compiling, or 0.
+template <Dot kDot, int kBits, bool kHasZp, int kRows, int kUnits>
+HWY_INLINE void DirectKernel(LaneRows from, const PanelChunk& p, size_t lane,
+                             const PackedRows& a, LinesAhead* ahead,
+                             uint32_t* HWY_RESTRICT acc) {
+  constexpr bool kSigned = kSignedWeights<kDot, kBits>;
+  const DI32 di;
+  VF32 y[kRows];
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) y[r] = LoadSums(p, acc + r * kQGemmColumns);
+  const uint32_t* HWY_RESTRICT aq = a.words;
+  const size_t units = kUnits > 0 ? kUnits : p.groups_per_block * kBits / 8;
+  LinesAhead lines = ahead ? *ahead : LinesAhead{nullptr};  // in a register
+  for (size_t block = 0; block < p.blocks; ++block) {
+    VI32 sum[kRows][1];
+    HWY_UNROLL(8)
+    for (int r = 0; r < kRows; ++r) {
+      sum[r][0] = hn::BitCast(di, BroadcastWord(a.init + block * kRows + r));
+    }
+    HWY_UNROLL(2)
+    for (size_t u = 0; u < units; ++u) {
+      if (ahead) lines.Fetch(kLanes / 4);
+      const FourWords t = Transpose4Words(from);
+      from.Advance(kUnitBytes);
+      if constexpr (kBits == 4) {
+        DotGroup<kDot, kSigned>(TurnedWords<kDot, kBits>{{t.w0, t.w1}}, aq,
+                                sum);
+        DotGroup<kDot, kSigned>(TurnedWords<kDot, kBits>{{t.w2, t.w3}},
+                                aq + kRows * 4, sum);
+        aq += kRows * 8;
+      } else {
+        DotGroup<kDot, kSigned>(
+            TurnedWords<kDot, kBits>{{t.w0, t.w1, t.w2, t.w3}}, aq, sum);
+        aq += kRows * 4;
+      }
+    }
+    const size_t at = block * kTile + lane;
+    const VF32 scale = LoadFloats(p.scales + at);
+    const VF32 zp = kHasZp ? LoadFloats(p.zero_points + at) : scale;
+    HWY_UNROLL(8)
+    for (int r = 0; r < kRows; ++r) {
+      const size_t row = block * kRows + r;
+      y[r] = AddBlock<kHasZp>(sum[r][0], zp, a.sums + row, a.scales + row,
+                              scale, y[r]);
+    }
+  }
+  if (ahead) *ahead = lines;
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) StoreFloats(y[r], acc + r * kQGemmColumns);
+}
+
+// kTile rows of b at `rows`, the blocks of p, times `count` packed rows.
+template <Dot kDot, int kBits, bool kHasZp,
+          int kRows = static_cast<int>(kDirectCalls.most)>
+HWY_INLINE void DirectRows(const uint8_t* rows, size_t stride, size_t count,
+                           const PanelChunk& p, const PackedRows& a,
+                           LinesAhead* ahead, uint32_t* acc) {
+  if constexpr (kRows > kDirectFewest) {
+    if (count < size_t{kRows}) {
+      return DirectRows<kDot, kBits, kHasZp, kRows - 1>(rows, stride, count, p,
+                                                        a, ahead, acc);
+    }
+  }
+  constexpr int kUnitsOf32 = 2 * kBits / 8;
+  for (size_t n = 0; n < kTile; n += kLanes) {
+    const LaneRows from(rows + n * stride, stride);
+    if (p.groups_per_block == 2) {
+      DirectKernel<kDot, kBits, kHasZp, kRows, kUnitsOf32>(from, p, n, a, ahead,
+                                                           acc + n);
+    } else {
+      DirectKernel<kDot, kBits, kHasZp, kRows, 0>(from, p, n, a, ahead,
+                                                  acc + n);
+    }
+  }
+}
+
+// Rows [row, row + kTile) of a product's b.
+struct DirectPlace {
+  size_t product, row;
+};
+
+// What is multiplied `count` places behind (product, n0 + n): the halves of
+// kQGemmColumns columns, product after product.
+HWY_INLINE DirectPlace PlaceBehind(const QGemmArgs& g, size_t product,
+                                   size_t n0, size_t n, size_t count) {
+  constexpr size_t kHalves = kQGemmColumns / kTile;
+  const size_t i = product * kHalves + n / kTile + count;
+  const size_t row =
+      n0 + i / kHalves / g.products() * kQGemmColumns + i % kHalves * kTile;
+  return {i / kHalves % g.products(), HWY_MIN(row, g.b->n)};
+}
+
+// Columns [n0, n0 + columns) of one product, at most kQGemmColumns, for all
+// rows: sums to the worker.
+template <Dot kDot, int kBits, bool kHasZp>
+void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
+                QGemmWorker& w) {
+  const BlockQuantMatrix& b = g.Matrix(product);
+  const size_t blocks = b.blocks(), row_bytes = b.row_bytes();
+  const size_t chunk = kQGemmMaxDepth / b.block_size;
+  const size_t scale_bytes = blocks * BytesFor(b.scale_dtype, 1);  // of a row
+  const size_t far = (kQGemmBytesAhead - 1) / (kTile * row_bytes) + 1;
+  for (size_t n = 0; n < columns; n += kTile) {
+    const DirectPlace next = PlaceBehind(g, product, n0, n, far);
+    const BlockQuantMatrix& next_b = g.Matrix(next.product);
+    LinesAhead ahead = {next_b.b + next.row * row_bytes};
+    LinesAhead scales = {static_cast<const uint8_t*>(next_b.scales) +
+                         next.row * scale_bytes};
+    // Missing rows at the end of b: those before them once more.
+    const size_t row = HWY_MIN(n0 + n, b.n - kTile);
+    uint32_t* const acc = w.acc[product] + n;
+    for (size_t block = 0; block < blocks; block += chunk) {
+      const size_t count = HWY_MIN(chunk, blocks - block);
+      scales.Fetch(kTile * scale_bytes / 64 * count / blocks + 1);
+      const PanelChunk p =
+          TurnScales<kTile>(b, row, kTile, block, count, /*int8=*/true, 0, w);
+      const uint8_t* from = b.b + row * row_bytes + block * b.block_bytes();
+      for (size_t m = 0, rows; m < g.m; m += rows) {
+        rows = RowsOfCall(m, g.m, kDirectCalls);
+        const size_t at = m * blocks + block * rows;
+        const PackedRows a = {.words = g.a_words + at * (b.block_size / 4),
+                              .scales = g.a_scales + at,
+                              .init = g.a_init + at,
+                              .sums = g.a_sums + at,
+                              .next = 0};
+        DirectRows<kDot, kBits, kHasZp>(from, row_bytes, rows, p, a,
+                                        m == 0 ? &ahead : nullptr,
+                                        acc + m * kQGemmColumns);
+      }
+    }
+    for (size_t r = 0; row < n0 + n && r < g.m; ++r) {
+      uint32_t* to = acc + r * kQGemmColumns;
+      std::memmove(to, to + (n0 + n - row), (columns - n) * sizeof *to);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace slm
+HWY_AFTER_NAMESPACE();
+
+#endif
