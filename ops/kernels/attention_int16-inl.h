@@ -84,23 +84,23 @@ HWY_INLINE hn::Vec<DF> Inverse(hn::Vec<DF> step) {
   return hn::Div(hn::Set(DF(), 1.0f), step);
 }
 
-// The steps of a tile of 16 keys.
+// The steps of a tile of 16 keys. Four sums: each waits four cycles for itself.
 template <typename T>
 HWY_INLINE hn::Vec<DF> KeySteps(const T* tile, size_t head_size) {
   const DF d;
-  auto even = hn::Zero(d), odd = hn::Zero(d);
-  size_t e = 0;
-  for (; e + 2 <= head_size; e += 2) {
-    const T* at = tile + e * kKvTile;
-    const auto x = LoadAs(d, at), y = LoadAs(d, at + kKvTile);
-    even = hn::MulAdd(x, x, even);
-    odd = hn::MulAdd(y, y, odd);
-  }
-  if (e < head_size) {
+  hn::Vec<DF> sum[4];
+  for (auto& s : sum) s = hn::Zero(d);
+  const auto add = [&](size_t e, hn::Vec<DF>& to) HWY_ATTR {
     const auto x = LoadAs(d, tile + e * kKvTile);
-    even = hn::MulAdd(x, x, even);
+    to = hn::MulAdd(x, x, to);
+  };
+  size_t e = 0;
+  for (; e + 4 <= head_size; e += 4) {
+    for (size_t i = 0; i < 4; ++i) add(e + i, sum[i]);
   }
-  return StepOfSquares(hn::Add(even, odd));
+  for (; e < head_size; ++e) add(e, sum[0]);
+  return StepOfSquares(
+      hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3])));
 }
 
 // Elements 2i and 2i + 1 of a tile of 16 keys.
@@ -118,14 +118,22 @@ template <typename T>
 using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, uint32_t>;
 
 // The largest magnitudes of n elements in each lane, as bits: these are ordered
-// like the numbers, and what is not a number is above all.
-template <typename T, class D = hn::Repartition<Bits<T>, DF>>
+// like the numbers, and what is not a number is above all. kWhole: n is as many
+// vectors; 0: any.
+template <size_t kWhole, typename T, class D = hn::Repartition<Bits<T>, DF>>
 HWY_INLINE hn::Vec<D> LargestOf(const T* row, size_t n) {
   const D d;
   const auto* bits = reinterpret_cast<const Bits<T>*>(row);
   const auto magnitude = hn::Set(
       d, static_cast<Bits<T>>(hwy::LimitsMax<hwy::MakeSigned<Bits<T>>>()));
   auto most = hn::Zero(d);
+  if constexpr (kWhole > 0) {
+    for (size_t i = 0; i < kWhole; ++i) {
+      const auto x = hn::LoadU(d, bits + i * hn::Lanes(d));
+      most = hn::Max(most, hn::And(x, magnitude));
+    }
+    return most;
+  }
   size_t i = 0;
   for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
     most = hn::Max(most, hn::And(hn::LoadU(d, bits + i), magnitude));
@@ -353,6 +361,27 @@ struct Int16Tiles {
     }
   }
 
+  // Bits of the largest magnitude of each of the values of columns c of a page.
+  template <size_t kWhole, typename T>
+  static void LargestOfColumns(const T* v, size_t stride, size_t value_size,
+                               Columns c, Bits<T>* largest) {
+    using DBits = hn::Repartition<Bits<T>, DF>;
+    constexpr size_t kLanes = 64 / sizeof(T);
+    const auto inside = [&](size_t j) HWY_ATTR {
+      return LargestOf<kWhole>(v + j * stride, value_size);
+    };
+    // Memory around these rows may not exist.
+    const auto clamped = [&](size_t j) HWY_ATTR {
+      return inside(std::clamp(j, c.begin, c.end - 1));
+    };
+    for (size_t j = c.begin / kLanes * kLanes; j < c.end; j += kLanes) {
+      const bool all = j >= c.begin && j + kLanes <= c.end;
+      hn::StoreU(all ? LargestOfRows<DBits, kLanes>(DBits(), inside, j)
+                     : LargestOfRows<DBits, kLanes>(DBits(), clamped, j),
+                 DBits(), largest + j);
+    }
+  }
+
   // Steps of the values of columns c of a page and, in whole vectors, what
   // divides by them.
   template <typename T>
@@ -360,20 +389,19 @@ struct Int16Tiles {
                             Columns c, ptrdiff_t ahead, float* steps,
                             float* inverses) {
     const DF d;
-    using DBits = hn::Repartition<Bits<T>, DF>;
     constexpr size_t kLanes = 64 / sizeof(T);
-    alignas(64) Bits<T> largest[kKeyBlock];
-    const auto row = [&](size_t j) HWY_ATTR {
-      // Memory around these rows may not exist.
-      const T* at = v + std::clamp(j, c.begin, c.end - 1) * stride;
-      for (size_t e = 0; ahead != 0 && e < value_size; e += kLanes) {
-        FetchAhead(at + e, ahead);
+    for (size_t j = c.begin; ahead != 0 && j < c.end; ++j) {
+      for (size_t e = 0; e < value_size; e += kLanes) {
+        FetchAhead(v + j * stride + e, ahead);
       }
-      return LargestOf(at, value_size);
-    };
-    for (size_t j = c.begin / kLanes * kLanes; j < c.end; j += kLanes) {
-      hn::StoreU(LargestOfRows<DBits, kLanes>(DBits(), row, j), DBits(),
-                 largest + j);
+    }
+    alignas(64) Bits<T> largest[kKeyBlock];
+    if (value_size == 2 * kLanes) {
+      LargestOfColumns<2>(v, stride, value_size, c, largest);
+    } else if (value_size == 4 * kLanes) {
+      LargestOfColumns<4>(v, stride, value_size, c, largest);
+    } else {
+      LargestOfColumns<0>(v, stride, value_size, c, largest);
     }
     const auto least = hn::Set(d, 1e-30f);
     for (size_t j = c.begin / kKvTile * kKvTile; j < c.end; j += kKvTile) {

@@ -168,16 +168,12 @@ HWY_INLINE void FetchLines(const void* p, size_t begin, size_t end) {
   }
 }
 
-HWY_INLINE void FetchScales(const NextSplit& next) {
-  constexpr size_t kLines = kKeyBlock * sizeof(float) / 64;
-  for (size_t page = 0; page < kSplitBlocks; ++page) {
-    if (!next.Has(page)) continue;
-    for (const bool values : {false, true}) {
-      const float* scales = next.Rows(values).Scales(
-          next.kv_head, next.split * kSplitBlocks + page);
-      if (scales) FetchLines(scales, 0, kLines);
-    }
-  }
+// Scales of a page's keys or values of the next split.
+HWY_INLINE void FetchScales(const NextSplit& next, size_t page, bool values) {
+  if (!next.Has(page)) return;
+  const float* scales =
+      next.Rows(values).Scales(next.kv_head, next.split * kSplitBlocks + page);
+  if (scales) FetchLines(scales, 0, kKeyBlock * sizeof(float) / 64);
 }
 
 // What Weights needs of int8 values: integers are made of the weights.
@@ -187,8 +183,8 @@ struct Int8Tiles {
   static constexpr size_t kRows = kVnni ? 7 : 4;
 
   static float Exp(float m, Columns c, const WorkerScratch& w, size_t row) {
-    return ScaledExpRow(m, w.scales + kSplitKeys, c.begin, c.end,
-                        w.p + row * kSplitKeys, w.p_scales[row]);
+    return ScaledExpRow(m, w.scales, c.begin, c.end, w.p + row * kSplitKeys,
+                        w.p_scales[row]);
   }
   static void Pack(Columns c, const WorkerScratch& w, size_t row) {
     const float top = w.p_scales[row];
@@ -305,26 +301,25 @@ void Int8Scores(const AttentionTask& task, size_t split, const Columns& columns,
   for (size_t page = columns.begin / kKeyBlock;
        page < CeilDiv(columns.end, kKeyBlock); ++page) {
     const uint8_t* block = k.Block(task.kv_head, split * kSplitBlocks + page);
+    const float* scales = k.Scales(task.kv_head, split * kSplitBlocks + page);
     const ptrdiff_t ahead = next.Ahead(block, page, /*values=*/false);
+    for (const bool values : {false, true}) FetchScales(next, page, values);
     ForTiles<Int8Tiles::kRows>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
       const Columns c = InPage(Together(w.columns, r, n()), page);
-      Int8ScoreTile<n()>(q, r, block, w.scales + page * kKeyBlock, c.begin,
-                         c.end, r == 0 ? ahead : 0, w.p + page * kKeyBlock);
+      Int8ScoreTile<n()>(q, r, block, scales, c.begin, c.end,
+                         r == 0 ? ahead : 0, w.p + page * kKeyBlock);
     });
   }
 }
 
-// Scales of the split's pages; what is stored in no row may be anything.
+// Scales of the split's values; what is stored in no row may be anything.
 void CopyScales(const AttentionTask& task, size_t split, const Columns& c,
                 float* to) {
-  for (const KvRows* rows : {&task.sequence->k, &task.sequence->v}) {
-    for (size_t page = c.begin / kKeyBlock; page < CeilDiv(c.end, kKeyBlock);
-         ++page) {
-      const float* scales =
-          rows->Scales(task.kv_head, split * kSplitBlocks + page);
-      std::memcpy(to + page * kKeyBlock, scales, kKeyBlock * sizeof(float));
-    }
-    to += kSplitKeys;
+  for (size_t page = c.begin / kKeyBlock; page < CeilDiv(c.end, kKeyBlock);
+       ++page) {
+    const float* scales =
+        task.sequence->v.Scales(task.kv_head, split * kSplitBlocks + page);
+    std::memcpy(to + page * kKeyBlock, scales, kKeyBlock * sizeof(float));
   }
 }
 
@@ -451,9 +446,8 @@ void AttendSplit(const AttentionTask& task, size_t split, const NextSplit& next,
     return;
   }
   if (task.sequence->k.dtype == DType::kI8) {
-    FetchScales(next);
-    CopyScales(task, split, columns, w.scales);
     Int8Scores(task, split, columns, next, w);
+    CopyScales(task, split, columns, w.scales);
     Weights<Int8Tiles>(task, split, w, out);
     Int8Values(task, split, columns, next, w, out.o);
     return;

@@ -100,7 +100,7 @@ struct WorkerScratch {
   int32_t* q_sums;   // [rows]
   float* kt;         // [4, E, 16]
   float* v;          // [64, padded], or [kSplitKeys / 2, padded] pairs
-  float* scales;     // [3, kSplitKeys] of integer keys and values
+  float* scales;     // [3, kSplitKeys] of keys and values in integers
   float* p;          // [rows, kSplitKeys]
   int32_t* weights;  // [rows, 2, kSplitKeys / 4] for int8 values
   float* p_scales;   // [rows]

@@ -38,19 +38,37 @@ std::vector<float> Random(size_t n) {
   return values;
 }
 
+// Pages of huge pages, as a session has them.
+class Pages {
+ public:
+  uint8_t* Take(size_t bytes) {
+    bytes = RoundUp(bytes + sizeof(uint32_t), kAlignment);
+    if (slabs_.empty() || used_ + bytes > slabs_.back().size()) {
+      auto slab = AlignedBuffer::AllocateHuge("pages");
+      slabs_.push_back(std::move(*slab));
+      used_ = 0;
+    }
+    uint8_t* page = static_cast<uint8_t*>(slabs_.back().data()) + used_;
+    used_ += bytes;
+    return page;
+  }
+
+ private:
+  std::vector<AlignedBuffer> slabs_;
+  size_t used_ = 0;
+};
+
 // Keys and values of one layer of one sequence.
 class Cache {
  public:
   Cache(const Model& model, DType dtype, size_t keys,
-        const std::vector<float>& x) {
+        const std::vector<float>& x, Pages& memory) {
     const size_t row = PagedRowBytes(dtype, kSize);
     const size_t plane = model.kv_heads * kKeyBlock * row;
     const size_t scales =
         dtype == DType::kI8 ? model.kv_heads * kKeyBlock * sizeof(float) : 0;
     for (size_t i = 0; i < CeilDiv(keys, kKeyBlock); ++i) {
-      auto page = AlignedBuffer::Allocate(2 * (plane + scales), "page");
-      memory_.push_back(std::move(*page));
-      pages_.push_back(static_cast<uint8_t*>(memory_.back().data()));
+      pages_.push_back(memory.Take(2 * (plane + scales)));
     }
     k = {.dtype = dtype,
          .layout = PagedLayout(dtype, /*values=*/false),
@@ -70,7 +88,6 @@ class Cache {
   KvRows k, v;
 
  private:
-  std::vector<AlignedBuffer> memory_;
   std::vector<uint8_t*> pages_;
 };
 
@@ -83,9 +100,10 @@ void Attend(benchmark::State& state, const Model& model, DType dtype,
   ThreadPool pool(arg(3));
   const size_t layers = tokens == 1 ? model.layers : 1;
   const auto x = Random(keys * model.kv_heads * kSize);
+  Pages memory;
   std::vector<std::unique_ptr<Cache>> caches;
   for (size_t i = 0; i < layers * count; ++i) {
-    caches.push_back(std::make_unique<Cache>(model, dtype, keys, x));
+    caches.push_back(std::make_unique<Cache>(model, dtype, keys, x, memory));
   }
   const auto q = Random(tokens * model.heads * kSize);
   std::vector<float> out(count * q.size());
