@@ -18,7 +18,6 @@
 #include "quant/qgemm_pack-inl.h"
 #include "quant/qgemm_rows-inl.h"
 #include "quant/qgemm_tiles-inl.h"
-#include "quant/qgemv-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace slm {
@@ -182,11 +181,7 @@ void Tiles(const QGemmArgs& g, const TileKernels& k, size_t begin, size_t end,
 template <Dot kDot, int kBits>
 decltype(TileKernels::direct) DirectOf(const QGemmArgs& g) {
   if constexpr (kBits != 2) {
-    if (UseDirect(g)) {
-      return g.b->zero_point_kind != ZeroPoints::kNone
-                 ? DirectTile<kDot, kBits, true>
-                 : DirectTile<kDot, kBits, false>;
-    }
+    if (UseDirect(g)) return DirectTile<kDot, kBits>;
   }
   return nullptr;
 }
@@ -204,12 +199,6 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
     return Tiles(g, kFloat, begin, end, w);
   }
   const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
-  if constexpr (kBits != 2) {
-    if (UseQGemv(*g.b, g.m)) {
-      return zp ? GemvTiles<kDot, kBits, true>(g, begin, end, w)
-                : GemvTiles<kDot, kBits, false>(g, begin, end, w);
-    }
-  }
   constexpr bool kSigned = kSignedWeights<kDot, kBits>;
   const TileKernels int8 = {
       .prepare = PrepareChunk<kDot, kBits, true>,
@@ -314,12 +303,9 @@ PackedLayout LayoutOf(size_t m, const BlockQuantMatrix& b, QGemmMode mode) {
   const bool int8 = mode == QGemmMode::kInt8Activations;
   const size_t rows = int8 ? PackedRowsFor(m) : m;
   const size_t elements = rows * b.blocks() * b.block_size;
-  // No less than fewer rows need, whose packing may be the wider one.
-  const size_t few = FitsQGemv(b) ? std::min(m, kQGemvRows) : 0;
-  const size_t words = std::max(elements, few * QGemvRowBytes(b));  // int8
   const size_t per_block = int8 ? RoundUp(rows * b.blocks() * 4) : 0;
   PackedLayout s;
-  s.scales = RoundUp(int8 ? words : elements * sizeof(float));
+  s.scales = RoundUp(int8 ? elements : elements * sizeof(float));
   s.init = s.scales + per_block;
   s.sums = s.init + per_block;
   s.total = s.sums + per_block;
@@ -383,19 +369,16 @@ void Multiply(ThreadPool& pool, const QGemmArgs& args) {
   const size_t bytes_of_work =
       b.n * column_bytes * std::min<size_t>(args.m, 16);
   const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
-  const bool wide =
-      UseQGemv(b, args.m) && column_bytes * kQGemvColumns <= 64 << 10;
-  const size_t grain = wide ? kQGemvColumns : kQGemmColumns;
   const auto range = [&](size_t begin, size_t end, size_t worker) {
     tiles(args, begin, end, worker);
   };
-  ParallelForEach(pool, b.n, grain, range, workers);
+  ParallelForEach(pool, b.n, kQGemmColumns, range, workers);
 }
 
 // Offsets of the parts of a gated MLP's scratch memory; the first product's
 // rows are the first.
 struct GatedMlpLayout {
-  size_t down, floats, workers, total;
+  size_t down, workers, total;
 };
 
 GatedMlpLayout LayoutOf(size_t m, const BlockQuantMatrix& b,
@@ -403,8 +386,7 @@ GatedMlpLayout LayoutOf(size_t m, const BlockQuantMatrix& b,
   const QGemmMode mode = QGemmMode::kInt8Activations;
   GatedMlpLayout s;
   s.down = LayoutOf(m, b, mode).total;
-  s.floats = s.down + LayoutOf(m, down, mode).total;
-  s.workers = s.floats + RoundUp(std::min(m, kQGemvRows) * b.n * sizeof(float));
+  s.workers = s.down + LayoutOf(m, down, mode).total;
   s.total = s.workers + threads * sizeof(QGemmWorker);
   return s;
 }
@@ -454,22 +436,15 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   const GatedMlpLayout s = LayoutOf(m, *mlp.b, *mlp.down, pool.size());
   auto* bytes = static_cast<uint8_t*>(scratch);
   void* workers = bytes + s.workers;
-  auto* floats = reinterpret_cast<float*>(bytes + s.floats);  // [m, mlp.b->n]
-  QGemmArgs gated = ArgsOf(a, lda, m, *mlp.b, mlp.bias, floats, mlp.b->n, mode,
-                           bytes, workers);
+  QGemmArgs gated =
+      ArgsOf(a, lda, m, *mlp.b, mlp.bias, nullptr, 0, mode, bytes, workers);
+  const QGemmArgs down = ArgsOf(nullptr, 0, m, *mlp.down, mlp.down_bias, y, ldy,
+                                mode, bytes + s.down, workers);
   gated.gate = &mlp.gate;
-  const QGemmArgs down = ArgsOf(floats, mlp.b->n, m, *mlp.down, mlp.down_bias,
-                                y, ldy, mode, bytes + s.down, workers);
-  // Kernels for so few rows finish other columns at a time and want the rows
-  // in another order; a few KiB of floats stay in the caches anyway.
-  const bool few = m <= kQGemvRows;
-  if (!few) {
-    gated.next = &down;
-    ClearRest(down);
-  }
+  gated.next = &down;
+  ClearRest(down);
   Pack(pool, gated);
   Multiply(pool, gated);
-  if (few) Pack(pool, down);
   Multiply(pool, down);
 }
 

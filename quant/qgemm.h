@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // c [M, N] = a [M, K] * dequant(b [N, K])^T + bias [N], straight from the bytes
-// of the file: the weights are read once for M = 1, once per 128 rows else.
+// of the file: the weights are read once per 528 rows.
 //
 // A row of c is bitwise the same whatever M, the thread count and the other
 // rows are (for one SIMD target): per block of b an exact integer dot product

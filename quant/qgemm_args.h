@@ -29,15 +29,10 @@ inline constexpr size_t kQGemmTileRows = 16;
 inline constexpr size_t kQGemmRowBlock = 22 * kQGemmRowStep;
 static_assert(kQGemmRowBlock % kQGemmTileRows == 0);
 
-// QGemv takes up to so many rows: it turns products, not weights, which is
-// less work for a weight and more for a row.
-inline constexpr size_t kQGemvRows = 2;
 // A unit is 16 bytes of a row of b: what one 128-bit block of a vector holds.
 inline constexpr size_t kUnitBytes = 16;
-// Columns of c that it finishes at a time.
-inline constexpr size_t kQGemvColumns = 64;
-// Units of a row that are multiplied at a time, at most.
-inline constexpr size_t kQGemvUnits = 64;
+// How far ahead kernels without panels ask for b, at least.
+inline constexpr size_t kQGemmBytesAhead = 8 << 10;
 
 // Whether a product of m rows takes tiles where the machine has them. A row of
 // a whole tile costs a block of 32 about 1.75 cycles for 16 columns, by
@@ -70,23 +65,6 @@ inline size_t QGemmRowBlock(const BlockQuantMatrix& b, size_t m, size_t step) {
   const size_t passes = (m + most - 1) / most;
   const size_t rows = (m + passes - 1) / passes;
   return (rows + step - 1) / step * step;
-}
-
-// Whether QGemv takes products of few rows with int8 activations: rows of b are
-// whole units, sub-vectors two at most.
-inline bool FitsQGemv(const BlockQuantMatrix& b) {
-  return b.bits != 2 && b.block_bytes() % kUnitBytes == 0;
-}
-inline bool UseQGemv(const BlockQuantMatrix& b, size_t m) {
-  return m <= kQGemvRows && FitsQGemv(b);
-}
-
-// How far ahead kernels without panels ask for b, at least.
-inline constexpr size_t kQGemmBytesAhead = 8 << 10;
-
-// Bytes of a row of activations in QGemv's order: whole 512-bit vectors of b.
-inline size_t QGemvRowBytes(const BlockQuantMatrix& b) {
-  return (b.row_bytes() + 63) / 64 * 64 * (8 / b.bits);
 }
 
 // Up to kQGemmColumns rows of a matrix, from `row` on, and blocks [first,

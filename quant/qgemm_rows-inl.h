@@ -174,35 +174,6 @@ HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
   }
 }
 
-// And for QGemv: the columns of each vector of b, sub-vector by sub-vector.
-struct StreamOrder {
-  uint32_t* words;  // of the row
-};
-template <int kBits>
-HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
-                           const StreamOrder& to) {
-  const hn::Full128<uint8_t> d8;
-  constexpr size_t kBytes = kLanes * 4;
-  auto* bytes = reinterpret_cast<uint8_t*>(to.words);
-  constexpr size_t kColumns = kUnitBytes * 8 / kBits;  // of a unit
-  for (size_t i = 0; i < bs; i += kColumns) {
-    const size_t unit = (block * bs + i) / kColumns;
-    const size_t vector = unit * kUnitBytes / kBytes;
-    uint8_t* at =
-        bytes + vector * kBytes * (8 / kBits) + unit * kUnitBytes % kBytes;
-    const auto v0 = hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i));
-    if constexpr (kBits == 8) {
-      hn::StoreU(v0, d8, at);
-    } else {
-      static_assert(kBits == 4);
-      const auto v1 =
-          hn::Load(d8, reinterpret_cast<const uint8_t*>(q + i + 16));
-      hn::StoreU(hn::ConcatEven(d8, v1, v0), d8, at);
-      hn::StoreU(hn::ConcatOdd(d8, v1, v0), d8, at + kBytes);
-    }
-  }
-}
-
 // What a block's sum is multiplied by to start its dot product.
 template <Dot kDot, int kBits>
 HWY_INLINE uint32_t InitFactor(const BlockQuantMatrix& b) {
@@ -295,12 +266,11 @@ inline constexpr RowCalls kInt8Calls = {Int8Shape<kDot>::kRows, kQGemmRowStep,
 // Kernels without panels. Of 8 rows on targets with 16 registers, too: what is
 // stored and loaded again costs less than turning b twice.
 inline constexpr RowCalls kDirectCalls = {8, kQGemmRowStep, false};
-// Rows of a call, at least: QGemv takes two, and pieces are even.
-inline constexpr int kDirectFewest = 3;
 // Ahead of panels, or as fast: with 32 registers up to 16 rows, with 16 up to 8
-// (tools/bench/README.md).
+// (tools/bench/README.md). Blocks of b are whole units.
 HWY_INLINE bool UseDirect(const QGemmArgs& g) {
-  return !g.tiles && g.m <= 2 * kMaxRows && FitsQGemv(*g.b) && g.b->n >= kTile;
+  return !g.tiles && g.m <= 2 * kMaxRows && g.b->bits != 2 &&
+         g.b->block_bytes() % kUnitBytes == 0 && g.b->n >= kTile;
 }
 
 // A call of int8 rows in memory.
@@ -323,15 +293,6 @@ HWY_INLINE Int8Call Int8CallAt(size_t first, const QGemmArgs& g) {
 template <Dot kDot, int kBits>
 HWY_INLINE void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
   const size_t blocks = g.b->blocks(), bs = g.b->block_size;
-  if (UseQGemv(*g.b, g.m)) {
-    if constexpr (kBits != 2) {
-      for (size_t r = begin; r < end; ++r) {
-        const StreamOrder to = {g.a_words + r * QGemvRowBytes(*g.b) / 4};
-        QuantizeRow<kDot, kBits>(g.a + r * g.lda, g, to, r * blocks, 1);
-      }
-    }
-    return;
-  }
   for (size_t first = begin; first < end;) {
     const Int8Call call = Int8CallAt<kDot>(first, g);
     uint32_t* const words = g.a_words + first * blocks * (bs / 4);

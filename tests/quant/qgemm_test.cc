@@ -190,6 +190,10 @@ TEST_P(QGemmTest, LongRowsAndManyRowsAgreeToo) {
       for (ZeroPoints zp : kZeroPoints) {
         CheckCase({19, 4999, bits, 32, zp, DType::kF32}, 5, mode);
       }
+      // Rows by 4096 bytes, which is where ways of caches repeat.
+      CheckCase({35, size_t{4096} * 8 / bits, bits, 128, ZeroPoints::kNone,
+                 DType::kF16},
+                9, mode);
       CheckCase({35, 200, bits, 32, ZeroPoints::kPacked, DType::kF16}, 261,
                 mode);
       CheckCase({200, 4864, bits, 16, ZeroPoints::kPacked, DType::kBF16}, 1,
