@@ -213,6 +213,28 @@ void ForEachShort(ThreadPool& pool, size_t most_workers, size_t count,
   });
 }
 
+// Reads what a thread begins with, for which nobody has asked, in the order of
+// memory. The processor's prefetcher follows that, but not the products, which
+// take two tiles in turn: a first split of int8 takes 3.5 instead of 5.2 us.
+void ReadLines(const void* from, size_t bytes) {
+  const auto* at = static_cast<const volatile uint8_t*>(from);
+  for (size_t i = 0; i < bytes; i += 64) static_cast<void>(at[i]);
+}
+void ReadSplit(const NextSplit& split) {
+  for (const bool values : {false, true}) {
+    for (size_t page = 0; page < kSplitBlocks; ++page) {
+      // Of pages that are not full little may be needed.
+      const size_t end = (split.split * kSplitBlocks + page + 1) * kKeyBlock;
+      if (!split.Has(page) || end > split.sequence->keys) continue;
+      const KvRows& rows = split.Rows(values);
+      ReadLines(split.Block(page, values), kKeyBlock * rows.row_stride);
+      const float* scales =
+          rows.Scales(split.kv_head, split.split * kSplitBlocks + page);
+      if (scales) ReadLines(scales, kKeyBlock * sizeof(float));
+    }
+  }
+}
+
 // Splits of one task that are not done yet, each in a line of its own.
 struct alignas(kLine * sizeof(float)) SplitsLeft {
   std::atomic<uint32_t> count;
@@ -275,9 +297,10 @@ void AttendEach(const AttentionSchedule& schedule, ThreadPool& pool,
 void AttendWhole(const AttentionSchedule& schedule, ThreadPool& pool,
                  float* scratch) {
   ForEachTask(pool, schedule.workers, schedule.tasks,
-              [&](size_t i, size_t, size_t following, size_t worker) {
+              [&](size_t i, size_t last, size_t following, size_t worker) {
                 const WorkerScratch w = schedule.Carve(scratch, worker);
                 const NextSplit next = schedule.First(following);
+                if (last == i) ReadSplit(schedule.First(i));
                 schedule.At(i, nullptr, [&](const AttentionTask& task, float*) {
                   HWY_DYNAMIC_DISPATCH(RunTask)
                   (task, /*loaded=*/false, nullptr, next, w, AttentionRows());
@@ -303,6 +326,7 @@ void AttendSplits(const AttentionSchedule& schedule, ThreadPool& pool,
           AttentionSchedule::FirstSplit(schedule.Whole(*task.sequence)) + split;
       const bool loaded =
           last != i && last / most == i / most && last % most < splits;
+      if (last == i) ReadSplit({task.sequence, task.kv_head, absolute});
       HWY_DYNAMIC_DISPATCH(RunTask)
       (task, loaded, &absolute, next, w, task.PartAt(part, split));
       auto& unfinished = left[i / most].count;
