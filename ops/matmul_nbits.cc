@@ -117,6 +117,18 @@ Status CheckType(const TensorView& a) {
   return Invalid("A has type %s, supported: float", Name(a.dtype));
 }
 
+NextWeights NextOf(const OpContext& c) {
+  const TensorView *b = c.next_weights, *scales = c.next_scales;
+  // Not checked yet: that is done where they are used.
+  if (!b || !scales || b->shape.rank() == 0 || b->Count() == 0) return {};
+  const size_t n = static_cast<size_t>(b->shape[0]);
+  return {.b = static_cast<const uint8_t*>(b->data),
+          .scales = static_cast<const uint8_t*>(scales->data),
+          .n = n,
+          .row_bytes = b->Bytes() / n,
+          .scale_row_bytes = scales->Bytes() / n};
+}
+
 size_t RowCount(const OpContext& c, const NBitsParams& p) {
   return c.In(0).Count() / p.k;
 }
@@ -139,7 +151,7 @@ void RunNBits(OpContext& c) {
   if (m == 0) return;
   const auto b = Weights(c, p, 1);  // cannot fail: infer has checked it
   QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
-        c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch);
+        c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch, nullptr, NextOf(c));
 }
 
 // GatedMatMulNBits: Y = f(A x dequant(B)^T + bias) * (A x dequant(U)^T +
@@ -216,7 +228,7 @@ void RunGated(OpContext& c) {
   const auto b = Weights(c, p, 1), up = Weights(c, p, kUp);
   const QGemmGate gate = GateOf(c, p, *up);
   QGemm(*c.pool, c.In(0).As<float>(), p.k, m, *b, Bias(c, 5),
-        c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch, &gate);
+        c.Out(0).Mutable<float>(), p.n, p.mode, c.scratch, &gate, NextOf(c));
 }
 
 // GatedMlpNBits: Z = Y x dequant(D)^T + bias_d with Y as above, D and its four
@@ -266,7 +278,7 @@ void RunGatedMlp(OpContext& c) {
                         .down = &*down,
                         .down_bias = Bias(c, kDown + 4)};
   QGatedMlp(*c.pool, c.In(0).As<float>(), p.gated.k, m, mlp,
-            c.Out(0).Mutable<float>(), p.down.n, c.scratch);
+            c.Out(0).Mutable<float>(), p.down.n, c.scratch, NextOf(c));
 }
 
 // Scales, and zero points in the type of the scales.
@@ -276,11 +288,11 @@ constexpr uint32_t kHalfMlp = kHalfGated | kHalfScales << (kDown - 1);
 
 constexpr OpDef kOps[] = {
     {"com.microsoft", "MatMulNBits", 1, kLatestOpset, ParseNBits, InferNBits,
-     RunNBits, kRowwise, kHalfScales},
+     RunNBits, kRowwise | kBlockWeights, kHalfScales},
     {"slm", "GatedMatMulNBits", 1, kLatestOpset, ParseGated, InferGated,
-     RunGated, kRowwise, kHalfGated},
+     RunGated, kRowwise | kBlockWeights, kHalfGated},
     {"slm", "GatedMlpNBits", 1, kLatestOpset, ParseGatedMlp, InferGatedMlp,
-     RunGatedMlp, kRowwise, kHalfMlp},
+     RunGatedMlp, kRowwise | kBlockWeights, kHalfMlp},
 };
 
 }  // namespace

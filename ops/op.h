@@ -92,6 +92,9 @@ class OpContext {
   ThreadPool* pool = nullptr;
   const Batch* batch = nullptr;  // sequence ops in ragged mode, else nullptr
   void* scratch = nullptr;       // scratch_bytes, aligned to kAlignment
+  // Weights and scales that the plan's next kBlockWeights op reads, or nullptr.
+  const TensorView* next_weights = nullptr;
+  const TensorView* next_scales = nullptr;
   // --- set by infer
   size_t scratch_bytes = 0;
 
@@ -138,6 +141,8 @@ enum OpTraits : uint32_t {
   kNotPure = 1u << 5,
   // Run reads only the shapes of its inputs: it runs in a dry run, too.
   kShapeOnly = 1u << 6,
+  // Reads quantised weights, input 1, [N, ...] and their scales, input 2.
+  kBlockWeights = 1u << 7,
 };
 
 using OpParams = std::shared_ptr<const void>;

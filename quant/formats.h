@@ -37,6 +37,7 @@ struct BlockQuantMatrix {
   size_t blocks() const { return (k + block_size - 1) / block_size; }
   size_t block_bytes() const { return block_size * bits / 8; }
   size_t row_bytes() const { return blocks() * block_bytes(); }
+  size_t scale_row_bytes() const { return BytesFor(scale_dtype, blocks()); }
   size_t zero_point_row_bytes() const {
     return zero_point_kind == ZeroPoints::kPacked
                ? (blocks() * bits + 7) / 8

@@ -327,6 +327,8 @@ QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
           .bias = bias,
           .gate = nullptr,
           .next = nullptr,
+          .then = {},
+          .threads = 1,
           .c = c,
           .ldc = ldc,
           .int8 = int8,
@@ -358,7 +360,7 @@ void Pack(ThreadPool& pool, const QGemmArgs& args) {
       [&](size_t begin, size_t end, size_t) { pack(args, begin, end); });
 }
 
-void Multiply(ThreadPool& pool, const QGemmArgs& args) {
+void Multiply(ThreadPool& pool, QGemmArgs args) {
   const auto tiles = args.tiles     ? HWY_DYNAMIC_POINTER(TileRangeAmx)
                      : UseAvxVnni() ? HWY_DYNAMIC_POINTER(TileRangeVex)
                                     : HWY_DYNAMIC_POINTER(TileRange);
@@ -369,6 +371,8 @@ void Multiply(ThreadPool& pool, const QGemmArgs& args) {
   const size_t bytes_of_work =
       b.n * column_bytes * std::min<size_t>(args.m, 16);
   const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
+  args.threads = std::min(
+      {workers, pool.size(), (b.n + kQGemmColumns - 1) / kQGemmColumns});
   const auto range = [&](size_t begin, size_t end, size_t worker) {
     tiles(args, begin, end, worker);
   };
@@ -407,13 +411,15 @@ size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
 
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
-           QGemmMode mode, void* scratch, const QGemmGate* gate) {
+           QGemmMode mode, void* scratch, const QGemmGate* gate,
+           const NextWeights& next) {
   SLM_DCHECK(!gate || CanGate(b, *gate->up));
   if (m == 0) return;
   auto* bytes = static_cast<uint8_t*>(scratch);
   QGemmArgs args = ArgsOf(a, lda, m, b, bias, c, ldc, mode, bytes,
                           bytes + LayoutOf(m, b, mode).total);
   args.gate = gate;
+  args.then = next;
   Pack(pool, args);
   Multiply(pool, args);
 }
@@ -429,7 +435,8 @@ size_t QGatedMlpScratchBytes(size_t m, const BlockQuantMatrix& b,
 }
 
 void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
-               const GatedMlp& mlp, float* y, size_t ldy, void* scratch) {
+               const GatedMlp& mlp, float* y, size_t ldy, void* scratch,
+               const NextWeights& next) {
   SLM_DCHECK(CanGate(*mlp.b, *mlp.gate.up) && CanFeed(*mlp.b, *mlp.down));
   if (m == 0) return;
   const QGemmMode mode = QGemmMode::kInt8Activations;
@@ -438,10 +445,16 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   void* workers = bytes + s.workers;
   QGemmArgs gated =
       ArgsOf(a, lda, m, *mlp.b, mlp.bias, nullptr, 0, mode, bytes, workers);
-  const QGemmArgs down = ArgsOf(nullptr, 0, m, *mlp.down, mlp.down_bias, y, ldy,
-                                mode, bytes + s.down, workers);
+  QGemmArgs down = ArgsOf(nullptr, 0, m, *mlp.down, mlp.down_bias, y, ldy, mode,
+                          bytes + s.down, workers);
   gated.gate = &mlp.gate;
   gated.next = &down;
+  gated.then = {.b = mlp.down->b,
+                .scales = static_cast<const uint8_t*>(mlp.down->scales),
+                .n = mlp.down->n,
+                .row_bytes = mlp.down->row_bytes(),
+                .scale_row_bytes = mlp.down->scale_row_bytes()};
+  down.then = next;
   ClearRest(down);
   Pack(pool, gated);
   Multiply(pool, gated);

@@ -45,6 +45,16 @@ struct QGemmGate {
 // Whether the matrices take the same packed activations.
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up);
 
+// The weights that the caller reads next, if it knows. A product of few rows
+// asks for the first lines of them, each thread for those of its share, where
+// its own have come to an end: else every product begins with what nobody has
+// asked for. Nothing depends on them but time.
+struct NextWeights {
+  const uint8_t* b = nullptr;       // [n, row_bytes], or null
+  const uint8_t* scales = nullptr;  // [n, scale_row_bytes]
+  size_t n = 0, row_bytes = 0, scale_row_bytes = 0;
+};
+
 // Bytes that QGemm needs for up to `m` rows with a pool of `threads`.
 size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
                          size_t threads);
@@ -55,7 +65,8 @@ size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
 // product.
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
-           QGemmMode mode, void* scratch, const QGemmGate* gate = nullptr);
+           QGemmMode mode, void* scratch, const QGemmGate* gate = nullptr,
+           const NextWeights& next = {});
 
 // The feed-forward of most decoders, c as in QGemmGate:
 //   y [M, D] = c [M, N] * dequant(down [D, N])^T + down_bias
@@ -79,7 +90,8 @@ size_t QGatedMlpScratchBytes(size_t m, const BlockQuantMatrix& b,
 // The bits of QGemm with the gate, then QGemm with `down`; but c is quantised
 // where it comes about and never lies in memory as floats. Arguments as there.
 void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
-               const GatedMlp& mlp, float* y, size_t ldy, void* scratch);
+               const GatedMlp& mlp, float* y, size_t ldy, void* scratch,
+               const NextWeights& next = {});
 
 }  // namespace slm
 

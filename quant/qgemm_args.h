@@ -124,6 +124,8 @@ struct QGemmArgs {
   const QGemmGate* gate;  // or null
   // Takes the gated product instead of c, as its packed activations; or null.
   const QGemmArgs* next;
+  NextWeights then;
+  size_t threads;  // workers that share the columns of c
   float* c;
   size_t ldc;
   bool int8;
@@ -137,6 +139,12 @@ struct QGemmArgs {
   uint32_t* a_sums;
   QGemmWorker* workers;
 
+  // The first of n columns that are a worker's, `threads` being one too many.
+  size_t FirstColumn(size_t n, size_t worker) const {
+    const size_t tiles = (n + kQGemmColumns - 1) / kQGemmColumns;
+    const size_t first = SharedBlocks::First(tiles, threads, worker);
+    return std::min(first * kQGemmColumns, n);
+  }
   size_t products() const { return gate ? 2 : 1; }
   size_t row_step() const { return tiles ? kQGemmTileRows : kQGemmRowStep; }
   const BlockQuantMatrix& Matrix(size_t product) const {

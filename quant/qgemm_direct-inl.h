@@ -157,6 +157,29 @@ HWY_INLINE DirectPlace PlaceBehind(const QGemmArgs& g, size_t product,
   return {i / kHalves % g.products(), HWY_MIN(row, g.b->n)};
 }
 
+// The lines to ask for while (product, n0 + n) is multiplied: those of what
+// comes `count` places behind or, where the worker's share ends before that, of
+// its share of the weights after this product.
+struct DirectAhead {
+  LinesAhead b, scales;
+};
+HWY_INLINE DirectAhead AheadOf(const QGemmArgs& g, size_t worker,
+                               size_t product, size_t n0, size_t n,
+                               size_t count) {
+  const DirectPlace place = PlaceBehind(g, product, n0, n, count);
+  const BlockQuantMatrix& b = g.Matrix(place.product);
+  const size_t end = g.FirstColumn(b.n, worker + 1);
+  if (g.then.b && n0 < end && place.row >= end) {
+    const size_t row = g.FirstColumn(g.then.n, worker) +
+                       (place.row - end) * b.row_bytes() / g.then.row_bytes;
+    return {{g.then.b + row * g.then.row_bytes},
+            {g.then.scales + row * g.then.scale_row_bytes}};
+  }
+  return {{b.b + place.row * b.row_bytes()},
+          {static_cast<const uint8_t*>(b.scales) +
+           place.row * b.scale_row_bytes()}};
+}
+
 // Rows so far apart that all their lines fall on one set of a first-level
 // cache, which has 8 or 12 ways, throw each other out before they are used up:
 // a copy is read instead (K = 8192 in 4 bits: 66 instead of 58 GB/s with one
@@ -182,20 +205,16 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
   const size_t blocks = b.blocks(), row_bytes = b.row_bytes();
   const bool has_zp = b.zero_point_kind != ZeroPoints::kNone;
   const size_t chunk = kQGemmMaxDepth / b.block_size;
-  const size_t scale_bytes = blocks * BytesFor(b.scale_dtype, 1);  // of a row
   const size_t far = (kQGemmBytesAhead - 1) / (kTile * row_bytes) + 1;
   for (size_t n = 0; n < columns; n += kTile) {
-    const DirectPlace next = PlaceBehind(g, product, n0, n, far);
-    const BlockQuantMatrix& next_b = g.Matrix(next.product);
-    LinesAhead ahead = {next_b.b + next.row * row_bytes};
-    LinesAhead scales = {static_cast<const uint8_t*>(next_b.scales) +
-                         next.row * scale_bytes};
+    DirectAhead ahead =
+        AheadOf(g, static_cast<size_t>(&w - g.workers), product, n0, n, far);
     // Missing rows at the end of b: those before them once more.
     const size_t row = HWY_MIN(n0 + n, b.n - kTile);
     uint32_t* const acc = w.acc[product] + n;
     for (size_t block = 0; block < blocks; block += chunk) {
       const size_t count = HWY_MIN(chunk, blocks - block);
-      scales.Fetch(kTile * scale_bytes / 64 * count / blocks + 1);
+      ahead.scales.Fetch(kTile * b.scale_row_bytes() / 64 * count / blocks + 1);
       const PanelChunk p =
           TurnScales<kTile>(b, row, kTile, block, count, /*int8=*/true, 0, w);
       const DirectSource from = Unaliased(
@@ -210,7 +229,7 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
                               .sums = g.a_sums + at,
                               .next = 0};
         DirectRows<kDot, kBits>(from, rows, p, a, has_zp,
-                                m == 0 ? &ahead : nullptr,
+                                m == 0 ? &ahead.b : nullptr,
                                 acc + m * kQGemmColumns);
       }
     }

@@ -115,8 +115,13 @@ class SharedBlocks {
       : shares_(pool.shares()),
         workers_(std::min({count, pool.size(), most_workers})) {
     for (size_t w = 0; w < workers_; ++w) {
-      shares_[w].Set(count * w / workers_, count * (w + 1) / workers_);
+      shares_[w].Set(First(count, workers_, w), First(count, workers_, w + 1));
     }
+  }
+
+  // The first block of a worker's share; `count` for worker == workers.
+  static size_t First(size_t count, size_t workers, size_t worker) {
+    return count * worker / workers;
   }
 
   size_t workers() const { return workers_; }

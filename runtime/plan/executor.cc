@@ -130,6 +130,10 @@ Status Executor::RunStep(size_t index, const Batch* batch, bool dry) {
     context.wanted = {wanted_.get(), step.wanted.size()};
     context.pool = &threads_;
     context.batch = batch;
+    if (step.next_weights != kNoValue) {
+      context.next_weights = &slots_[step.next_weights].view;
+      context.next_scales = &slots_[step.next_scales].view;
+    }
     Profile* const profile = dry ? nullptr : profile_;
     const double begin = profile ? MonotonicSeconds() : 0;
     status = Compute(step, &context, dry);

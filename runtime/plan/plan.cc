@@ -90,6 +90,24 @@ void SetReleases(Plan* plan) {
   }
 }
 
+// What a product may ask memory for before it ends.
+void SetNextWeights(Plan* plan) {
+  const Graph& graph = *plan->graph;
+  ValueId weights = kNoValue, scales = kNoValue;
+  for (size_t s = plan->steps.size(); s-- > 0;) {
+    Step& step = plan->steps[s];
+    step.next_weights = weights;
+    step.next_scales = scales;
+    const Node& node = graph.nodes[step.node];
+    if (!(step.op->traits & kBlockWeights) || !graph.IsConstant(node.Input(1)) ||
+        !graph.IsConstant(node.Input(2))) {
+      continue;
+    }
+    weights = node.Input(1);
+    scales = node.Input(2);
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph) {
@@ -107,6 +125,7 @@ Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph) {
     SLM_ASSIGN_OR_RETURN(id, ConstantAsFloat(plan->graph.get(), id));
   }
   SetReleases(plan.get());
+  SetNextWeights(plan.get());
   return plan;
 }
 

@@ -30,6 +30,8 @@ struct Step {
   OpParams params;
   std::vector<ValueId> release;  // values that nobody reads after this step
   std::vector<bool> wanted;      // outputs that somebody reads
+  // Constants of the next step that is kBlockWeights, or kNoValue.
+  ValueId next_weights = kNoValue, next_scales = kNoValue;
   // Control flow: one plan a subgraph, in the order then, else.
   std::vector<std::unique_ptr<Plan>> branches;
 };
