@@ -61,8 +61,8 @@ size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,
 
 // lda and ldc are row strides in floats. `scratch` is aligned to kAlignment
 // and holds QGemmScratchBytes(m, b, mode, pool.size()); `c` overlaps nothing.
-// `bias` may be null. b.Valid() must hold. `gate`: see there; null for one
-// product.
+// `bias` may be null. b.Valid() must hold. `gate`, `next`: see there; `gate` is
+// null for one product.
 void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
            const BlockQuantMatrix& b, const float* bias, float* c, size_t ldc,
            QGemmMode mode, void* scratch, const QGemmGate* gate = nullptr,
