@@ -206,8 +206,9 @@ struct Int16Tiles {
                                        float scale, size_t e) {
     const DF d;
     const auto factor = hn::Set(d, scale);
-    if (e + kKvTile <= head_size)
+    if (e + kKvTile <= head_size) {
       return hn::Mul(factor, hn::LoadU(d, from + e));
+    }
     const size_t at = std::min(e, head_size);
     return hn::Mul(factor, hn::LoadN(d, from + at, head_size - at));
   }

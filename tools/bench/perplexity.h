@@ -34,7 +34,7 @@ struct Perplexity {
 // Of UTF-8 `text`, in the windows of `options` (windows.h says which tokens are
 // scored; the defaults are llama-perplexity's). `session` is one of the model
 // and keeps nothing of it. Logits are float32 as the model gives them, sums of
-// exponentials are in double. Memory: 2 x 32 MiB of logits at most, whatever
+// exponentials are in double. Memory: 32 MiB of logits at most, whatever
 // the vocabulary, and 8 bytes a token.
 // Fails: kUsage (not UTF-8, fewer than 2 tokens), kOverflow (window beyond the
 // context), kRuntime (logits are not finite; a held signal).
