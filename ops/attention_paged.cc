@@ -256,14 +256,8 @@ void RunBound(OpContext& c) {
   auto make = [&](size_t i, size_t begin, size_t end) {
     AddRows(c, p, w, c.batch->sequences[i], begin, end);
   };
-  const AttentionRowMaker maker{
-      .make =
-          [](void* context, size_t i, size_t begin, size_t end) {
-            (*static_cast<decltype(&make)>(context))(i, begin, end);
-          },
-      .context = &make,
-      // Norm, rotation and storing of a token take about a microsecond.
-      .grain = 16};
+  // Norm, rotation and storing of a token take about a microsecond.
+  const AttentionRowMaker maker = RowMakerOf(make, /*grain=*/16);
   CarveAndAttend(c, w.shape, w.sequences, carver, &maker);
 }
 

@@ -148,7 +148,7 @@ HWY_INLINE void QuantizeBlocks(const float* x, size_t stride, size_t bs,
   }
 }
 
-// Where int8 activations go, by block: 16 columns at a time among `rows` rows.
+// 16 int8 activations, in the order of b's sub-vectors.
 template <int kBits>
 HWY_INLINE hn::Vec<hn::Full128<uint8_t>> LoadGroup(const int8_t* q) {
   const hn::Full128<uint8_t> d8;
@@ -157,8 +157,9 @@ HWY_INLINE hn::Vec<hn::Full128<uint8_t>> LoadGroup(const int8_t* q) {
   return hn::TableLookupBytes(hn::Load(d8, reinterpret_cast<const uint8_t*>(q)),
                               hn::Load(d8, order));
 }
-// In memory, a call of a kernel has so many rows; its groups of 16 columns are
-// so many words apart.
+
+// Where a row's int8 activations go, by block: a call of a kernel has so many
+// rows; its groups of 16 columns are so many words apart.
 struct PanelOrder {
   uint32_t* words;  // of the row's group 0
   size_t rows, group;
@@ -184,9 +185,9 @@ HWY_INLINE uint32_t InitFactor(const BlockQuantMatrix& b) {
 
 // Activations [k] of one row: its bytes to `to`; scale, start of the dot
 // product and sum of block i to element first + i * step of g's arrays.
-template <Dot kDot, int kBits, typename Order>
+template <Dot kDot, int kBits>
 HWY_NOINLINE void QuantizeRow(const float* a, const QGemmArgs& g,
-                              const Order& to, size_t first, size_t step) {
+                              const PanelOrder& to, size_t first, size_t step) {
   const BlockQuantMatrix& b = *g.b;
   const size_t bs = b.block_size;
   const uint32_t factor = InitFactor<kDot, kBits>(b);

@@ -18,11 +18,11 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Brings total.m and total.l of `rows` rows to the larger maximum of both, and
-// gives what multiplies the rows; kNothing where total has seen nothing.
 inline constexpr size_t kMergeRows = 16;
 inline constexpr float kNothing = -1;
 
+// Brings total.m and total.l of `rows` rows to the larger maximum of both, and
+// gives what multiplies the rows; kNothing where total has seen nothing.
 HWY_INLINE void MergeSums(size_t rows, size_t first, const AttentionRows& part,
                           const AttentionRows& total, float* of_total,
                           float* of_part) {

@@ -84,6 +84,17 @@ struct AttentionRowMaker {
   size_t grain;  // rows that are worth a thread
 };
 
+// Of make(sequence, begin, end), which must outlive it.
+template <typename Make>
+AttentionRowMaker RowMakerOf(Make& make, size_t grain) {
+  return {.make =
+              [](void* context, size_t sequence, size_t begin, size_t end) {
+                (*static_cast<Make*>(context))(sequence, begin, end);
+              },
+          .context = &make,
+          .grain = grain};
+}
+
 // `scratch` is aligned to 64 bytes. A row that sees no key gets zeros. `maker`
 // may be nullptr: then all rows are there.
 void Attention(const AttentionShape& shape,

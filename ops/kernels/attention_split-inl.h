@@ -168,12 +168,14 @@ HWY_INLINE void FetchLines(const void* p, size_t begin, size_t end) {
   }
 }
 
-// Scales of a page's keys or values of the next split.
-HWY_INLINE void FetchScales(const NextSplit& next, size_t page, bool values) {
+// Scales of a page's keys and values of the next split.
+HWY_INLINE void FetchScales(const NextSplit& next, size_t page) {
   if (!next.Has(page)) return;
-  const float* scales =
-      next.Rows(values).Scales(next.kv_head, next.split * kSplitBlocks + page);
-  if (scales) FetchLines(scales, 0, kKeyBlock * sizeof(float) / 64);
+  for (const bool values : {false, true}) {
+    const float* scales = next.Rows(values).Scales(
+        next.kv_head, next.split * kSplitBlocks + page);
+    if (scales) FetchLines(scales, 0, kKeyBlock * sizeof(float) / 64);
+  }
 }
 
 // What Weights needs of int8 values: integers are made of the weights.
@@ -303,7 +305,7 @@ void Int8Scores(const AttentionTask& task, size_t split, const Columns& columns,
     const uint8_t* block = k.Block(task.kv_head, split * kSplitBlocks + page);
     const float* scales = k.Scales(task.kv_head, split * kSplitBlocks + page);
     const ptrdiff_t ahead = next.Ahead(block, page, /*values=*/false);
-    for (const bool values : {false, true}) FetchScales(next, page, values);
+    FetchScales(next, page);
     ForTiles<Int8Tiles::kRows>(task.rows(), [&](size_t r, auto n) HWY_ATTR {
       const Columns c = InPage(Together(w.columns, r, n()), page);
       Int8ScoreTile<n()>(q, r, block, scales, c.begin, c.end,

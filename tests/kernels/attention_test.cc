@@ -440,35 +440,47 @@ class AttentionTest : public testing::Test {
   void TearDown() override { EXPECT_TRUE(ForceTarget("").ok()); }
 };
 
-TEST_F(AttentionTest, AgreesWithTheFormulaOnEveryTarget) {
+// body(fixture, case) for every case on every target, until one fails.
+template <typename Body>
+void ForEachCase(const Body& body) {
   for (const std::string& target : UsableTargets()) {
     ASSERT_TRUE(ForceTarget(target).ok());
     unsigned seed = 0;
     for (const Case& c : AllCases()) {
       SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : ""));
-      const Fixture f(c, ++seed);
-      f.Expect(f.Run(c.count, 1));
+      body(Fixture(c, ++seed), c);
+      if (testing::Test::HasFatalFailure()) return;
     }
   }
 }
 
-TEST_F(AttentionTest, RowsDoNotDependOnChunksOrThreads) {
-  for (const std::string& target : UsableTargets()) {
-    ASSERT_TRUE(ForceTarget(target).ok());
-    unsigned seed = 0;
-    for (const Case& c : AllCases()) {
-      const Fixture f(c, ++seed);
-      const std::vector<float> whole = f.Run(c.count, 1);
-      for (size_t chunk : {size_t{1}, size_t{7}, c.count}) {
-        for (size_t threads : {1, 3, 8}) {
-          SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : "") +
-                       ", chunk " + std::to_string(chunk) + ", threads " +
-                       std::to_string(threads));
-          ASSERT_EQ(f.Run(chunk, threads), whole);
-        }
+// run(fixture, case, chunk, threads) gives the bits of all rows at once.
+template <typename Run>
+void ExpectTheSameBits(std::initializer_list<size_t> chunks,
+                       std::initializer_list<size_t> threads, const Run& run) {
+  ForEachCase([&](const Fixture& f, const Case& c) {
+    const std::vector<float> whole = f.Run(c.count, 1);
+    std::vector<size_t> all(chunks);
+    all.push_back(c.count);
+    for (size_t chunk : all) {
+      for (size_t t : threads) {
+        SCOPED_TRACE(testing::Message()
+                     << "chunk " << chunk << ", threads " << t);
+        ASSERT_EQ(run(f, c, chunk, t), whole);
       }
     }
-  }
+  });
+}
+
+TEST_F(AttentionTest, AgreesWithTheFormulaOnEveryTarget) {
+  ForEachCase(
+      [](const Fixture& f, const Case& c) { f.Expect(f.Run(c.count, 1)); });
+}
+
+TEST_F(AttentionTest, RowsDoNotDependOnChunksOrThreads) {
+  ExpectTheSameBits({1, 7}, {1, 3, 8},
+                    [](const Fixture& f, const Case&, size_t chunk,
+                       size_t threads) { return f.Run(chunk, threads); });
 }
 
 TEST_F(AttentionTest, SequencesOfABatchDoNotMix) {
@@ -510,13 +522,7 @@ std::vector<float> AttendMade(const Fixture& f, const Case& c, size_t chunk,
       to = std::isnan(to) ? from[n] : NAN;
     }
   };
-  const AttentionRowMaker maker{
-      .make =
-          [](void* context, size_t i, size_t begin, size_t end) {
-            (*static_cast<decltype(&make)>(context))(i, begin, end);
-          },
-      .context = &make,
-      .grain = 2};
+  const AttentionRowMaker maker = RowMakerOf(make, /*grain=*/2);
   ThreadPool pool(threads);
   const size_t bytes = AttentionScratchBytes(f.shape(), list, threads);
   auto scratch = AlignedBuffer::Allocate(bytes, "scratch");
@@ -525,22 +531,7 @@ std::vector<float> AttendMade(const Fixture& f, const Case& c, size_t chunk,
 }
 
 TEST_F(AttentionTest, SequencesOfABatchHaveTheBitsOfOne) {
-  for (const std::string& target : UsableTargets()) {
-    ASSERT_TRUE(ForceTarget(target).ok());
-    unsigned seed = 0;
-    for (const Case& c : AllCases()) {
-      const Fixture f(c, ++seed);
-      const std::vector<float> whole = f.Run(c.count, 1);
-      for (size_t chunk : {size_t{1}, size_t{2}, c.count}) {
-        for (size_t threads : {1, 3}) {
-          SCOPED_TRACE(target + ", " + c.name + (c.int16 ? ", int16" : "") +
-                       ", chunk " + std::to_string(chunk) + ", threads " +
-                       std::to_string(threads));
-          ASSERT_EQ(AttendMade(f, c, chunk, threads), whole);
-        }
-      }
-    }
-  }
+  ExpectTheSameBits({1, 2}, {1, 3}, AttendMade);
 }
 
 TEST_F(AttentionTest, NotANumberStaysVisible) {
