@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -66,11 +67,28 @@ class SlmBench(unittest.TestCase):
                            ("mean", sum(samples) / 3)):
             self.assertAlmostEqual(test[key], value, delta=0.02, msg=key)
 
+    def test_rounds_of_all_tests(self):
+        if os.name != "posix":
+            self.skipTest("no pseudo-terminal, which progress needs")
+        ours, theirs = os.openpty()
+        done = subprocess.run(
+            [BENCH, MODEL, "-p", "8", "-n", "4", "-d", "0,10", "-r", "2", "-o",
+             "csv"], timeout=60, stdout=subprocess.PIPE, stderr=theirs)
+        os.close(theirs)
+        said = os.read(ours, 10000).decode()
+        os.close(ours)
+        self.assertEqual(done.returncode, 0, said)
+        self.assertEqual(re.findall("slm-bench: (.*?)[\r\n]", said),
+                         ["pp8", "tg4", "pp8@d10", "tg4@d10",
+                          "round 1 of 2", "round 2 of 2"])
+
     def test_work_is_what_the_shapes_say(self):
-        out = report("-p", "8", "-n", "5", "-d", "0,10", "-b", "1,3")
+        # Depths and batches in no order: tests share sequences.
+        out = report("-p", "8", "-n", "5", "-d", "20,0,10,30", "-b", "3,1")
         tests = {t["name"]: t for t in out["tests"]}
         for batch, suffix in ((1, ""), (3, "x3")):
-            for depth, at in ((0, ""), (10, "@d10")):
+            for depth in (0, 10, 20, 30):
+                at = f"@d{depth}" if depth else ""
                 pp, tg = tests[f"pp8{at}{suffix}"], tests[f"tg5{at}{suffix}"]
                 body, head = LAYERS * PER_LAYER, VOCAB * D
                 # Behind the last attention goes the last token alone.

@@ -27,6 +27,34 @@ Status CheckContext(std::span<const SpeedTest> tests, size_t context) {
   return OkStatus();
 }
 
+// Repetitions go in rounds of all tests: a shared machine changes within
+// seconds to minutes, and what two tests make of each other (a depth and none,
+// a batch and one) counts only within the same seconds.
+Status RunTests(const SpeedOptions& options, std::span<const SpeedTest> tests,
+                SpeedTester* tester, std::vector<TestResult>* results) {
+  const bool progress = ShowsProgress(options);
+  for (const SpeedTest& test : tests) {
+    if (progress) std::fprintf(stderr, "slm-bench: %s\n", test.Name().c_str());
+    SLM_ASSIGN_OR_RETURN(TestResult result, tester->Prepare(test));
+    results->push_back(std::move(result));
+  }
+  for (size_t round = 1; round <= options.repetitions; ++round) {
+    if (progress) {
+      std::fprintf(stderr, "slm-bench: round %zu of %zu\r", round,
+                   options.repetitions);
+    }
+    for (TestResult& result : *results) {
+      SLM_RETURN_IF_ERROR(tester->Repeat(&result));
+    }
+  }
+  if (progress) std::fprintf(stderr, "\033[K");
+  if (!options.profile) return OkStatus();
+  for (TestResult& result : *results) {
+    SLM_RETURN_IF_ERROR(tester->RepeatProfiled(&result));
+  }
+  return OkStatus();
+}
+
 double CpuPercent(std::span<const TestResult> results, size_t threads) {
   double cpu = 0, wall = 0;
   for (const TestResult& result : results) {
@@ -75,14 +103,7 @@ Result<Report> MeasureSpeed(const SpeedOptions& options, bool limits) {
 
   report.info = InfoOf(options, opened);
   report.weight_bytes = opened.model->WeightBytes();
-  const bool progress = ShowsProgress(options);
-  for (const SpeedTest& test : tests) {
-    if (progress) std::fprintf(stderr, "slm-bench: %s\n", test.Name().c_str());
-    SLM_ASSIGN_OR_RETURN(
-        TestResult result,
-        tester.Run(test, options.repetitions, options.profile));
-    report.tests.push_back(std::move(result));
-  }
+  SLM_RETURN_IF_ERROR(RunTests(options, tests, &tester, &report.tests));
   report.peak_rss = GetProcessMemory().peak;
   report.cpu_percent = CpuPercent(report.tests, report.info.threads);
   if (limits) ImproveBoth(*opened.threads, &report.limits);

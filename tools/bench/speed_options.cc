@@ -14,7 +14,7 @@ constexpr Flag kFlags[] = {
     {"n,max-tokens", "N,N...", "decode tests of N tokens, 0: none (64)"},
     {"d,depth", "N,N...", "tokens that are in the cache already (0)"},
     {"b,batch", "N,N...", "sequences that run together (1)"},
-    {"r,repeat", "N", "timed repetitions, after one warm-up (5)"},
+    {"r,repeat", "N", "timed rounds of all tests, after a warm-up (5)"},
     {"profile", "", "time per op, in a repetition of its own"},
     {"svg", "FILE", "write a picture of the result, too"},
 };

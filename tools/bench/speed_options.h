@@ -38,7 +38,7 @@ struct SpeedTest {
 };
 
 // The product of the lists: for each batch and depth all prompts, then all
-// generations, so that neighbours share what is in the cache.
+// generations.
 std::vector<SpeedTest> TestsOf(const SpeedOptions& options);
 
 }  // namespace slm::bench

@@ -5,6 +5,7 @@
 #ifndef SLM_TOOLS_BENCH_SPEED_TESTER_H_
 #define SLM_TOOLS_BENCH_SPEED_TESTER_H_
 
+#include <map>
 #include <optional>
 #include <random>
 #include <span>
@@ -52,25 +53,30 @@ class SpeedTester {
 
   // A prompt of one token and the choice of the next.
   Status FirstToken();
-  // A warm-up, then `repetitions` of the test, then if wished one more with a
-  // profile.
-  Result<TestResult> Run(const SpeedTest& test, size_t repetitions,
-                         bool profile);
+  // Fills the depth, warms up and counts the work; no repetition yet. What the
+  // test needs is held from here on, so several tests can take turns.
+  Result<TestResult> Prepare(const SpeedTest& test);
+  // One repetition more of a prepared test; the timed one after a token that
+  // is not counted.
+  Status Repeat(TestResult* result);
+  Status RepeatProfiled(TestResult* result);
 
  private:
   Status Fill(const SpeedTest& test);
   Status FillOne(SequenceId id, size_t depth);
-  Result<Elapsed> Repeat(const SpeedTest& test, size_t skip = 0);
+  Result<SequenceId> NewBase(size_t depth, size_t index);
+  Result<Elapsed> Time(const SpeedTest& test, size_t skip = 0);
+  Result<ProfiledRun> TimeProfiled(const SpeedTest& test, size_t skip = 0);
   Status RunForks(const SpeedTest& test, std::span<const SequenceId> forks);
   Result<Work> WarmUp(const SpeedTest& test);
-  Result<ProfiledRun> RepeatProfiled(const SpeedTest& test, size_t skip = 0);
   Status Step(std::span<const SequenceId> forks, size_t tokens);
   std::span<const int32_t> RandomIds(size_t count);
 
   Session& session_;
-  // Sequences that hold the depth; repetitions run on their forks, so that a
-  // depth is computed once whatever its sequences can be rewound to.
-  std::vector<SequenceId> base_;
+  // Sequences by the depth that they hold, as many as the largest batch has;
+  // repetitions run on forks of the first ones, so that a depth is computed
+  // once whatever its sequences can be rewound to.
+  std::map<size_t, std::vector<SequenceId>> bases_;
   std::mt19937 random_{1};
   std::vector<int32_t> ids_;
   Profile* profile_ = nullptr;
