@@ -19,6 +19,17 @@ enum class ZeroPoints : uint8_t {
   kFloat,   // element type of the scales
 };
 
+// Scales as integers of 16 bits, which a kernel multiplies two at a time: a row
+// is int16 [k/bs], no less than -32767, then the float32 unit that they are
+// multiples of. The plan makes them (narrow_scales.cc), no file holds them, and
+// only for blocks that go in pairs:
+inline bool CanHaveFixedScales(size_t k, int bits, size_t block_size,
+                               ZeroPoints zero_points) {
+  return bits == 4 && block_size == 32 && k % 64 == 0 &&
+         zero_points == ZeroPoints::kNone;
+}
+inline constexpr size_t kFixedScaleUnit = sizeof(float) / sizeof(int16_t);
+
 // com.microsoft MatMulNBits: w[n, k] = (q[n, k] - zp[n, k/bs]) * scale[n, k/bs]
 struct BlockQuantMatrix {
   size_t n = 0;           // rows, >= 1
@@ -28,8 +39,9 @@ struct BlockQuantMatrix {
   // [n, ceil(k/bs), bs*bits/8], low bits first; the columns from k to the end
   // of the last block are there and may hold anything.
   const uint8_t* b = nullptr;
-  const void* scales = nullptr;     // [n, ceil(k/bs)] of scale_dtype
-  DType scale_dtype = DType::kF32;  // kF32, kF16 or kBF16
+  const void* scales = nullptr;  // [n, ceil(k/bs)] of scale_dtype
+  // kF32, kF16, kBF16, or kI16: fixed scales, rows of kFixedScaleUnit more
+  DType scale_dtype = DType::kF32;
   ZeroPoints zero_point_kind = ZeroPoints::kNone;
   // kPacked [n, ceil(ceil(k/bs)*bits/8)], kFloat [n, ceil(k/bs)]
   const void* zero_points = nullptr;
@@ -37,7 +49,14 @@ struct BlockQuantMatrix {
   size_t blocks() const { return (k + block_size - 1) / block_size; }
   size_t block_bytes() const { return block_size * bits / 8; }
   size_t row_bytes() const { return blocks() * block_bytes(); }
-  size_t scale_row_bytes() const { return BytesFor(scale_dtype, blocks()); }
+  bool fixed_scales() const { return scale_dtype == DType::kI16; }
+  // Elements of a row of scales.
+  size_t scale_columns() const {
+    return blocks() + (fixed_scales() ? kFixedScaleUnit : 0);
+  }
+  size_t scale_row_bytes() const {
+    return BytesFor(scale_dtype, scale_columns());
+  }
   size_t zero_point_row_bytes() const {
     return zero_point_kind == ZeroPoints::kPacked
                ? (blocks() * bits + 7) / 8
@@ -50,7 +69,10 @@ struct BlockQuantMatrix {
     const bool block = block_size >= 16 && block_size <= 256 &&
                        (block_size & (block_size - 1)) == 0;
     return n > 0 && k > 0 && (bits == 2 || bits == 4 || bits == 8) && block &&
-           b && scales && (scale_dtype == DType::kF32 || IsHalf(scale_dtype)) &&
+           b && scales &&
+           (fixed_scales()
+                ? CanHaveFixedScales(k, bits, block_size, zero_point_kind)
+                : scale_dtype == DType::kF32 || IsHalf(scale_dtype)) &&
            (zero_point_kind == ZeroPoints::kNone || zero_points);
   }
 };

@@ -16,6 +16,7 @@
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_direct-inl.h"
 #include "quant/qgemm_pack-inl.h"
+#include "quant/qgemm_pairs-inl.h"
 #include "quant/qgemm_rows-inl.h"
 #include "quant/qgemm_tiles-inl.h"
 
@@ -73,6 +74,18 @@ RowsFunction Int8RowsOf(size_t rows) {
   }
   return Int8Rows<kDot, kSigned, kHasZp, kRows>;
 }
+
+#if SLM_QGEMM_PAIRS
+
+template <int kRows = Int8Shape<kNativeDot>::kRows>
+RowsFunction PairRowsOf(size_t rows) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return PairRowsOf<kRows - 1>(rows);
+  }
+  return PairRows<kRows>;
+}
+
+#endif
 
 template <int kBits, int kRows>
 void FloatRows(const QGemmArgs& g, const PanelChunk& p, size_t block,
@@ -200,13 +213,20 @@ void TilesOfBits(const QGemmArgs& g, size_t begin, size_t end, QGemmWorker& w) {
   }
   const bool zp = g.b->zero_point_kind != ZeroPoints::kNone;
   constexpr bool kSigned = kSignedWeights<kDot, kBits>;
-  const TileKernels int8 = {
-      .prepare = PrepareChunk<kDot, kBits, true>,
-      .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
-                   : Int8RowsOf<kDot, kSigned, false>,
-      .calls = UseDirect(g) ? kDirectCalls : kInt8Calls<kDot>,
-      .quantize = QuantizeTile<kDot>,
-      .direct = DirectOf<kDot, kBits>(g)};
+  TileKernels int8 = {.prepare = PrepareChunk<kDot, kBits, true>,
+                      .kernel = zp ? Int8RowsOf<kDot, kSigned, true>
+                                   : Int8RowsOf<kDot, kSigned, false>,
+                      .calls = UseDirect(g) ? kDirectCalls : kInt8Calls<kDot>,
+                      .quantize = QuantizeTile<kDot>,
+                      .direct = DirectOf<kDot, kBits>(g)};
+#if SLM_QGEMM_PAIRS
+  if constexpr (kBits == 4) {
+    if (UsePairs(*g.b)) {
+      int8.prepare = PrepareChunk<kDot, 4, true, /*kPairs=*/true>;
+      int8.kernel = PairRowsOf<>;
+    }
+  }
+#endif
   Tiles(g, int8, begin, end, w);
 }
 
@@ -220,9 +240,9 @@ void TileRangeFor(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
 
 #if SLM_QGEMM_TILES
 
-template <bool kHasZp>
+template <TileSums kSums>
 RowsFunction TileRowsOf(size_t) {
-  return TileRows<kHasZp>;
+  return TileRows<kSums>;
 }
 
 template <int kBits>
@@ -232,7 +252,9 @@ void TileTilesOfBits(const QGemmArgs& g, size_t begin, size_t end,
   const TileKernels tiles = {
       .prepare = zp ? PrepareChunk<kNativeDot, kBits, true>
                     : PrepareChunk<Dot::kTiles, kBits, true>,
-      .kernel = zp ? TileRowsOf<true> : TileRowsOf<false>,
+      .kernel = zp               ? TileRowsOf<TileSums::kZeroPoints>
+                : UsePairs(*g.b) ? TileRowsOf<TileSums::kPairs>
+                                 : TileRowsOf<TileSums::kPlain>,
       .calls = kTileCalls,
       .quantize = QuantizeTile<kNativeDot>,
       .direct = nullptr};
@@ -243,6 +265,12 @@ void TileTilesOfBits(const QGemmArgs& g, size_t begin, size_t end,
 
 void PackRows(const QGemmArgs& g, size_t begin, size_t end) {
   PackRowsFor<kNativeDot>(g, begin, end);
+}
+
+bool HasPairs() { return SLM_QGEMM_PAIRS; }
+
+void FinishRows(const QGemmArgs& g, size_t begin, size_t end) {
+  FinishScales(g, begin, end);
 }
 
 void TileRange(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
@@ -285,6 +313,8 @@ namespace slm {
 namespace {
 
 HWY_EXPORT(PackRows);
+HWY_EXPORT(HasPairs);
+HWY_EXPORT(FinishRows);
 HWY_EXPORT(TileRange);
 HWY_EXPORT(PackRowsVex);
 HWY_EXPORT(TileRangeVex);
@@ -360,6 +390,14 @@ void Pack(ThreadPool& pool, const QGemmArgs& args) {
       [&](size_t begin, size_t end, size_t) { pack(args, begin, end); });
 }
 
+// Of rows that another product has packed.
+void Finish(ThreadPool& pool, const QGemmArgs& args) {
+  const auto finish = HWY_DYNAMIC_POINTER(FinishRows);
+  ParallelFor(
+      pool, args.m, 8 * args.row_step(),
+      [&](size_t begin, size_t end, size_t) { finish(args, begin, end); });
+}
+
 void Multiply(ThreadPool& pool, QGemmArgs args) {
   const auto tiles = args.tiles     ? HWY_DYNAMIC_POINTER(TileRangeAmx)
                      : UseAvxVnni() ? HWY_DYNAMIC_POINTER(TileRangeVex)
@@ -397,10 +435,13 @@ GatedMlpLayout LayoutOf(size_t m, const BlockQuantMatrix& b,
 
 }  // namespace
 
+bool MultipliesFixedScales() { return HWY_DYNAMIC_DISPATCH(HasPairs)(); }
+
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up) {
   const bool none = b.zero_point_kind == ZeroPoints::kNone;
   return b.n == up.n && b.k == up.k && b.bits == up.bits &&
          b.block_size == up.block_size &&
+         b.fixed_scales() == up.fixed_scales() &&
          none == (up.zero_point_kind == ZeroPoints::kNone);
 }
 
@@ -458,6 +499,7 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   ClearRest(down);
   Pack(pool, gated);
   Multiply(pool, gated);
+  Finish(pool, down);
   Multiply(pool, down);
 }
 

@@ -4,7 +4,9 @@
 //
 // A row of c is bitwise the same whatever M, the thread count and the other
 // rows are (for one SIMD target): per block of b an exact integer dot product
-// (or one float chain), then one float chain over the blocks in order.
+// (or one float chain), then one float chain over the blocks in order. Where
+// scales are fixed and the target multiplies them: over pairs of blocks
+// (pairs-inl.h).
 #ifndef SLM_QUANT_QGEMM_H_
 #define SLM_QUANT_QGEMM_H_
 
@@ -44,6 +46,10 @@ struct QGemmGate {
 
 // Whether the matrices take the same packed activations.
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up);
+
+// Whether the machine multiplies by fixed scales as they are, in mode
+// kInt8Activations: elsewhere they become float32 first, as all others do.
+bool MultipliesFixedScales();
 
 // The weights that the caller reads next, if it knows. A product of few rows
 // asks for the first lines of them, each thread for those of its share, where

@@ -80,11 +80,15 @@ struct ChunkPlace {
 
 // A chunk of kQGemmColumns rows of b, turned: column n in lane n.
 // words: int8 mode [depth/4][columns][4] bytes, 4 columns of b each, in the
-// order of the sub-vectors (dot-inl.h); float mode [words of a row][columns].
+// order of the sub-vectors (dot-inl.h); float mode [words of a row][columns];
+// pairs: see UnpackPairs.
 struct PanelChunk {
   const uint32_t* words;
-  const uint32_t* scales;       // [blocks][columns] bits of float32
+  // [blocks][columns] bits of float32; pairs: [blocks/2][columns] two int16
+  const uint32_t* scales;
   const uint32_t* zero_points;  // [blocks][columns] bits of float32
+  // Pairs: [columns] bits of float32, where sums end; else null.
+  const uint32_t* units;
   size_t blocks;
   size_t groups_per_block;  // bs / 16
   bool first;               // sums start here
@@ -97,13 +101,17 @@ struct PanelChunk {
 
 // R rows of int8 activations: 16 columns of row 0, of row 1, ... of row R-1,
 // then the next 16 columns; inside the 16, the order of b's sub-vectors. For
-// tiles a block of row 0, of row 1, ...
+// tiles a block of row 0, of row 1, ... For pairs (pairs-inl.h) without tiles a
+// word of the even block, one of the odd block, and so on.
 struct PackedRows {
-  const uint32_t* words;   // [Kp/16][R][4]; tiles: [blocks][R][bs/4]
-  const uint32_t* scales;  // [blocks][R] bits of float32
-  const uint32_t* init;    // [blocks][R] int32: where the dot product starts
-  const uint32_t* sums;    // [blocks][R] bits of float32: sum of the block
-  size_t next;             // words from these rows to the ones behind them
+  // [Kp/16][R][4]; tiles: [blocks][R][bs/4]; else pairs: [Kp/32][R][4][2]
+  const uint32_t* words;
+  // [blocks][R] bits of float32; pairs: [blocks/2][R][2], see MakePairScales
+  const uint32_t* scales;
+  // [blocks][R] int32: where the dot product starts; pairs: [blocks/2][R][2]
+  const uint32_t* init;
+  const uint32_t* sums;  // [blocks][R] bits of float32: sum of the block
+  size_t next;           // words from these rows to the ones behind them
 };
 
 // Per worker.

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "quant/dot-inl.h"
+#include "quant/pairs-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_args.h"
 #include "quant/qgemm_pack-inl.h"
@@ -109,6 +110,60 @@ HWY_INLINE void DirectKernel(LaneRows from, const PanelChunk& p, size_t lane,
   for (int r = 0; r < kRows; ++r) StoreFloats(y[r], acc + r * kQGemmColumns);
 }
 
+#if SLM_QGEMM_PAIRS
+
+// sum [r] += four words of both blocks of a pair, two of which `t` has.
+template <int kRows>
+HWY_INLINE void DotPairWords(const TwoPairWords& t,
+                             const uint32_t* HWY_RESTRICT a,
+                             VI32 (&sum)[kRows][2]) {
+  HWY_UNROLL(4)
+  for (int j = 0; j < 4; ++j) {
+    const PairWord& w = j < 2 ? t.first : t.second;
+    DotPair<kRows>({SubVector<kNativeDot, 4>(w.lower, j % 2),
+                    SubVector<kNativeDot, 4>(w.upper, j % 2)},
+                   a + j * 2, sum);
+  }
+}
+
+// Likewise for pairs of blocks (pairs-inl.h).
+template <int kRows>
+HWY_INLINE void DirectPairKernel(LaneRows from, const PanelChunk& p,
+                                 const PackedRows& a, LinesAhead* ahead,
+                                 uint32_t* HWY_RESTRICT acc) {
+  static_assert(kLanes == kTile);
+  VF32 y[kRows];
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) y[r] = LoadSums(p, acc + r * kQGemmColumns);
+  const uint32_t* HWY_RESTRICT aq = a.words;
+  const uint32_t* HWY_RESTRICT init = a.init;
+  const uint32_t* HWY_RESTRICT scales = a.scales;
+  LinesAhead lines = ahead ? *ahead : LinesAhead{nullptr};  // in a register
+  for (size_t pair = 0; pair < p.blocks / 2; ++pair) {
+    if (ahead) lines.Fetch(kLanes / 4);
+    VU32 even[4], odd[4];
+    LoadPairRows(from, 0, even);
+    LoadPairRows(from, kUnitBytes, odd);
+    from.Advance(2 * kUnitBytes);
+    VI32 sum[kRows][2];
+    StartPair<kRows>(init, sum);
+    DotPairWords<kRows>(TransposePairs<false>(even, odd), aq, sum);
+    if (ahead) lines.Fetch(kLanes / 4);
+    DotPairWords<kRows>(TransposePairs<true>(even, odd), aq + kRows * 8, sum);
+    AddPair<kRows>(sum, LoadWords(p.scales + pair * kTile), scales, y);
+    aq += kRows * 16;
+    init += kRows * 2;
+    scales += kRows * 2;
+  }
+  if (ahead) *ahead = lines;
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) {
+    StorePairSum(y[r], p, 0, acc + r * kQGemmColumns);
+  }
+}
+
+#endif  // SLM_QGEMM_PAIRS
+
 // kTile rows of b, or of a chunk of them.
 struct DirectSource {
   const uint8_t* rows;
@@ -119,13 +174,22 @@ struct DirectSource {
 template <Dot kDot, int kBits, int kRows = static_cast<int>(kDirectCalls.most)>
 HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
                            const PanelChunk& p, const PackedRows& a,
-                           bool has_zp, LinesAhead* ahead, uint32_t* acc) {
+                           const BlockQuantMatrix& kind, LinesAhead* ahead,
+                           uint32_t* acc) {
   if constexpr (kRows > 1) {
     if (count < size_t{kRows}) {
-      return DirectRows<kDot, kBits, kRows - 1>(b, count, p, a, has_zp, ahead,
+      return DirectRows<kDot, kBits, kRows - 1>(b, count, p, a, kind, ahead,
                                                 acc);
     }
   }
+#if SLM_QGEMM_PAIRS
+  if constexpr (kBits == 4) {
+    if (UsePairs(kind)) {
+      return DirectPairKernel<kRows>({b.rows, b.stride}, p, a, ahead, acc);
+    }
+  }
+#endif
+  const bool has_zp = kind.zero_point_kind != ZeroPoints::kNone;
   for (size_t n = 0; n < kTile; n += kLanes) {
     const LaneRows from(b.rows + n * b.stride, b.stride);
     // Blocks of 32 are what exporters write: up to 4 rows are 12 % faster
@@ -203,7 +267,6 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
                 QGemmWorker& w) {
   const BlockQuantMatrix& b = g.Matrix(product);
   const size_t blocks = b.blocks(), row_bytes = b.row_bytes();
-  const bool has_zp = b.zero_point_kind != ZeroPoints::kNone;
   const size_t chunk = kQGemmMaxDepth / b.block_size;
   const size_t far = (kQGemmBytesAhead - 1) / (kTile * row_bytes) + 1;
   for (size_t n = 0; n < columns; n += kTile) {
@@ -228,7 +291,7 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
                               .init = g.a_init + at,
                               .sums = g.a_sums + at,
                               .next = 0};
-        DirectRows<kDot, kBits>(from, rows, p, a, has_zp,
+        DirectRows<kDot, kBits>(from, rows, p, a, b,
                                 m == 0 ? &ahead.b : nullptr,
                                 acc + m * kQGemmColumns);
       }

@@ -9,6 +9,7 @@
 
 #include "hwy/cache_control.h"
 #include "quant/dot-inl.h"
+#include "quant/pairs-inl.h"
 #include "quant/qgemm_args.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -38,6 +39,34 @@ HWY_INLINE void TurnPackedZeroPoints(const BlockQuantMatrix& b, size_t row,
   }
 }
 
+// out [count][kStride] float32 = fixed scales [first, first + count).
+template <size_t kStride>
+HWY_INLINE void TurnFixedScales(const BlockQuantMatrix& b, size_t row,
+                                size_t rows, size_t first, size_t count,
+                                uint32_t* HWY_RESTRICT words,
+                                uint32_t* HWY_RESTRICT out) {
+  const DI32 di;
+  const size_t stride = b.scale_row_bytes();
+  const auto* base = static_cast<const uint8_t*>(b.scales) + row * stride;
+  alignas(64) uint32_t units[kTile];
+  TransposeWords(base + b.blocks() * sizeof(int16_t), stride, rows,
+                 sizeof(float), units);
+  TransposeWords(base + first * sizeof(int16_t), stride, rows,
+                 count * sizeof(int16_t), words);
+  for (size_t i = 0; i < count; i += 2) {
+    for (size_t n = 0; n < kTile; n += kLanes) {
+      const VI32 word = hn::BitCast(di, LoadWords(words + i / 2 * kTile + n));
+      const VF32 unit = LoadFloats(units + n);
+      const VI32 even = hn::ShiftRight<16>(hn::ShiftLeft<16>(word));
+      const VI32 odd = hn::ShiftRight<16>(word);
+      StoreFloats(hn::Mul(hn::ConvertTo(DF32(), even), unit),
+                  out + i * kStride + n);
+      StoreFloats(hn::Mul(hn::ConvertTo(DF32(), odd), unit),
+                  out + (i + 1) * kStride + n);
+    }
+  }
+}
+
 // Scales and zero points of blocks [first, first + count) of up to 16 rows of
 // b from `row` on, to lanes [lane, lane + 16) of [count][kStride] each. `first`
 // is a multiple of a chunk, so packed zero points begin at a whole byte.
@@ -45,8 +74,21 @@ template <size_t kStride>
 HWY_INLINE PanelChunk TurnScales(const BlockQuantMatrix& b, size_t row,
                                  size_t rows, size_t first, size_t count,
                                  bool int8, size_t lane, QGemmWorker& w) {
-  TurnFloats<kStride>(b.scales, b.scale_dtype, row, rows, b.blocks(), first,
-                      count, w.packed, w.scales + lane);
+  const bool pairs = int8 && UsePairs(b), last = first + count == b.blocks();
+  if (pairs) {
+    // The unit is one word more, behind the last block.
+    const auto* base = static_cast<const uint8_t*>(b.scales) +
+                       row * b.scale_row_bytes() + first * sizeof(int16_t);
+    TransposeWords<kStride>(
+        base, b.scale_row_bytes(), rows,
+        count * sizeof(int16_t) + (last ? sizeof(float) : 0), w.scales + lane);
+  } else if (b.fixed_scales()) {
+    TurnFixedScales<kStride>(b, row, rows, first, count, w.packed,
+                             w.scales + lane);
+  } else {
+    TurnFloats<kStride>(b.scales, b.scale_dtype, row, rows, b.blocks(), first,
+                        count, w.packed, w.scales + lane);
+  }
   uint32_t* const zero_points = w.zero_points + lane;
   if (b.zero_point_kind == ZeroPoints::kPacked) {
     TurnPackedZeroPoints<kStride>(b, row, rows, first, count, w.packed,
@@ -65,6 +107,7 @@ HWY_INLINE PanelChunk TurnScales(const BlockQuantMatrix& b, size_t row,
   return {.words = w.panel,
           .scales = w.scales,
           .zero_points = w.zero_points,
+          .units = pairs && last ? w.scales + count / 2 * kStride : nullptr,
           .blocks = count,
           .groups_per_block = b.block_size / 16,
           .first = first == 0};
@@ -125,8 +168,58 @@ HWY_INLINE void UnpackRows(const uint8_t* base, size_t stride, size_t rows,
   }
 }
 
+#if SLM_QGEMM_PAIRS
+
+// Words of a half of a panel of pairs.
+inline constexpr size_t kPairsHalf = kQGemmMaxDepth / 4 * kTile;
+
+// Both sub-vectors of a word.
+HWY_INLINE void StorePairWord(const PairWord& w, uint32_t* HWY_RESTRICT out) {
+  const DU32 du;
+  HWY_UNROLL(2)
+  for (int s = 0; s < 2; ++s) {
+    hn::Store(SubVector<kNativeDot, 4>(w.lower, s), du, out);
+    hn::Store(SubVector<kNativeDot, 4>(w.upper, s), du, out + kTile);
+    out += 2 * kTile;
+  }
+}
+
+// out [pairs][8][2][16]: the sub-vectors of `rows` rows from base on, lower and
+// upper of PairWord.
+HWY_INLINE void UnpackPairs(const uint8_t* base, size_t stride, size_t rows,
+                            size_t pairs, const uint8_t* next,
+                            uint32_t* HWY_RESTRICT out) {
+  constexpr size_t kPairBytes = 2 * kUnitBytes;
+  // Of fewer rows than a tile: a copy with zeros.
+  alignas(64) uint8_t copy[kTile * kPairBytes] = {};
+  LaneRows lanes(base, stride);
+  for (size_t pair = 0; pair < pairs; ++pair) {
+    const size_t at = pair * kPairBytes;
+    if (next && at % 64 == 0) PrefetchRows(next + at, stride);
+    if (rows < kTile) {
+      for (size_t r = 0; r < rows; ++r) {
+        std::memcpy(copy + r * kPairBytes, base + r * stride + at, kPairBytes);
+      }
+      lanes = LaneRows(copy, kPairBytes);
+    }
+    VU32 even[4], odd[4];
+    LoadPairRows(lanes, 0, even);
+    LoadPairRows(lanes, kUnitBytes, odd);
+    lanes.Advance(kPairBytes);
+    const TwoPairWords low = TransposePairs<false>(even, odd);
+    const TwoPairWords high = TransposePairs<true>(even, odd);
+    StorePairWord(low.first, out);
+    StorePairWord(low.second, out + 4 * kTile);
+    StorePairWord(high.first, out + 8 * kTile);
+    StorePairWord(high.second, out + 12 * kTile);
+    out += 16 * kTile;
+  }
+}
+
+#endif  // SLM_QGEMM_PAIRS
+
 // Turns the chunk at `at`, while memory brings the first half of `next`.
-template <Dot kDot, int kBits, bool kInt8>
+template <Dot kDot, int kBits, bool kInt8, bool kPairs = false>
 PanelChunk PrepareChunk(const ChunkPlace& at, const ChunkPlace& next,
                         QGemmWorker& w) {
   const BlockQuantMatrix& b = *at.b;
@@ -139,8 +232,14 @@ PanelChunk PrepareChunk(const ChunkPlace& at, const ChunkPlace& next,
     const uint8_t* base = at.Bytes() + skip * b.row_bytes();
     if constexpr (kInt8) {
       const uint8_t* ahead = next.b && lane == 0 ? next.Bytes() : nullptr;
-      UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes, ahead,
-                              w.panel + lane);
+#if SLM_QGEMM_PAIRS
+      if constexpr (kPairs) {
+        UnpackPairs(base, b.row_bytes(), some, at.count / 2, ahead,
+                    w.panel + lane / kTile * kPairsHalf);
+      } else
+#endif
+        UnpackRows<kDot, kBits>(base, b.row_bytes(), some, bytes, ahead,
+                                w.panel + lane);
     } else {
       TransposeWords<kQGemmColumns>(base, b.row_bytes(), some, bytes,
                                     w.panel + lane);

@@ -12,6 +12,7 @@
 
 #include "hwy/cache_control.h"
 #include "quant/dot-inl.h"
+#include "quant/pairs-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_args.h"
 
@@ -158,81 +159,12 @@ HWY_INLINE hn::Vec<hn::Full128<uint8_t>> LoadGroup(const int8_t* q) {
                               hn::Load(d8, order));
 }
 
-// Where a row's int8 activations go, by block: a call of a kernel has so many
-// rows; its groups of 16 columns are so many words apart.
-struct PanelOrder {
-  uint32_t* words;  // of the row's group 0
-  size_t rows, group;
-};
-template <int kBits>
-HWY_INLINE void StoreBlock(const int8_t* q, size_t bs, size_t block,
-                           const PanelOrder& to) {
-  uint32_t* words = to.words + block * (bs / 4) * to.rows;
-  for (size_t i = 0; i < bs; i += 16) {
-    hn::Store(LoadGroup<kBits>(q + i), hn::Full128<uint8_t>(),
-              reinterpret_cast<uint8_t*>(words));
-    words += to.group;
-  }
-}
-
 // What a block's sum is multiplied by to start its dot product.
 template <Dot kDot, int kBits>
 HWY_INLINE uint32_t InitFactor(const BlockQuantMatrix& b) {
   const uint32_t zp =
       b.zero_point_kind == ZeroPoints::kNone ? b.default_zero_point() : 0;
   return (kSignedWeights<kDot, kBits> ? 128u : 0u) - zp;
-}
-
-// Activations [k] of one row: its bytes to `to`; scale, start of the dot
-// product and sum of block i to element first + i * step of g's arrays.
-template <Dot kDot, int kBits>
-HWY_NOINLINE void QuantizeRow(const float* a, const QGemmArgs& g,
-                              const PanelOrder& to, size_t first, size_t step) {
-  const BlockQuantMatrix& b = *g.b;
-  const size_t bs = b.block_size;
-  const uint32_t factor = InitFactor<kDot, kBits>(b);
-  QuantizedBlocks four;
-  alignas(64) float tail[256];
-  for (size_t block = 0; block < b.blocks();) {
-    const float* x = a + block * bs;
-    size_t count = HWY_MIN(kBlocksAtOnce, (b.k - block * bs) / bs);
-    if (count == 0) {
-      std::memset(tail, 0, sizeof tail);
-      std::memcpy(tail, x, (b.k - block * bs) * sizeof *x);
-      x = tail;
-      count = 1;
-    }
-    // Half of a row was written by another core: a third of this function's
-    // time is waiting where a line is not asked for early.
-    for (size_t i = 0; i < count * bs; i += 16) {
-      hwy::Prefetch(x + 1024 + i);
-    }
-    QuantizeBlocks(x, bs, bs, count, factor, 0, &four);
-    for (size_t i = 0; i < count; ++i) {
-      const size_t at = first + (block + i) * step;
-      std::memcpy(g.a_scales + at, &four.scale[i], sizeof(float));
-      std::memcpy(g.a_sums + at, &four.sum[i], sizeof(float));
-      g.a_init[at] = four.init[i];
-      StoreBlock<kBits>(four.q + i * bs, bs, block + i, to);
-    }
-    block += count;
-  }
-}
-
-// out [Kp][rows] floats: column-major, zero behind k.
-HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
-                             size_t rows, size_t r, const QGemmArgs& out,
-                             size_t first_row) {
-  const size_t padded = b.blocks() * b.block_size;
-  uint32_t* to = out.a_words + first_row * padded;
-  if (rows == 1) {
-    std::memcpy(to, a, b.k * sizeof *a);
-  } else {
-    for (size_t k = 0; k < b.k; ++k) {
-      std::memcpy(to + k * rows + r, a + k, sizeof *a);
-    }
-  }
-  for (size_t k = b.k; k < padded; ++k) to[k * rows + r] = 0;
 }
 
 // How rows become calls of kernels: a step of rows is cut into as few and as
@@ -276,34 +208,137 @@ HWY_INLINE bool UseDirect(const QGemmArgs& g) {
 
 // A call of int8 rows in memory.
 struct Int8Call {
+  size_t first;         // row of a
   size_t rows, stride;  // that it has, and that there is room for
+  bool pairs;           // scales and starts of two blocks lie side by side
+  bool in_turn;         // and so do their words, see PackedRows
   size_t row, group;    // words from a row to the next, from 16 columns to the
                         // next of a row
+
+  // Words before row 0's in a block of bs.
+  size_t WordsTo(size_t block, size_t bs) const {
+    return in_turn ? block / 2 * 2 * (bs / 4) * stride + block % 2
+                   : block * (bs / 4) * stride;
+  }
+  // Numbers, one a block and row, before that of row r of g's arrays.
+  size_t NumbersTo(size_t blocks, size_t block, size_t r) const {
+    return first * blocks + (pairs ? (block / 2 * stride + r) * 2 + block % 2
+                                   : block * stride + r);
+  }
 };
 template <Dot kDot>
 HWY_INLINE Int8Call Int8CallAt(size_t first, const QGemmArgs& g) {
+  const bool pairs = UsePairs(*g.b);
   if (g.tiles) {
-    return {RowsOfCall(first, g.m, kTileCalls), kQGemmTileRows,
-            g.b->block_size / 4, 4};
+    return {.first = first,
+            .rows = RowsOfCall(first, g.m, kTileCalls),
+            .stride = kQGemmTileRows,
+            .pairs = pairs,
+            .in_turn = false,
+            .row = g.b->block_size / 4,
+            .group = 4};
   }
   const size_t rows =
       RowsOfCall(first, g.m, UseDirect(g) ? kDirectCalls : kInt8Calls<kDot>);
-  return {rows, rows, 4, rows * 4};
+  const size_t row = pairs ? 8 : 4;
+  return {.first = first,
+          .rows = rows,
+          .stride = rows,
+          .pairs = pairs,
+          .in_turn = pairs,
+          .row = row,
+          .group = rows * row};
+}
+
+// Four words, at `to` or where they are every second one.
+HWY_INLINE void StoreGroup(hn::Vec<hn::Full128<uint8_t>> group, bool in_turn,
+                           uint32_t* HWY_RESTRICT to) {
+  alignas(16) uint32_t words[4];
+  if (in_turn) {
+    hn::Store(hn::BitCast(hn::Full128<uint32_t>(), group),
+              hn::Full128<uint32_t>(), words);
+    for (size_t j = 0; j < 4; ++j) to[2 * j] = words[j];
+  } else {
+    hn::Store(group, hn::Full128<uint8_t>(), reinterpret_cast<uint8_t*>(to));
+  }
+}
+
+// Row r of a call: its bytes, and scale, start of the dot product and sum of
+// each block.
+template <Dot kDot, int kBits>
+HWY_NOINLINE void QuantizeRow(const QGemmArgs& g, const Int8Call& call,
+                              size_t r) {
+  const BlockQuantMatrix& b = *g.b;
+  const float* a = g.a + (call.first + r) * g.lda;
+  uint32_t* const words =
+      g.a_words + call.first * b.blocks() * (b.block_size / 4) + r * call.row;
+  const size_t bs = b.block_size;
+  const uint32_t factor = InitFactor<kDot, kBits>(b);
+  QuantizedBlocks four;
+  alignas(64) float tail[256];
+  for (size_t block = 0; block < b.blocks();) {
+    const float* x = a + block * bs;
+    size_t count = HWY_MIN(kBlocksAtOnce, (b.k - block * bs) / bs);
+    if (count == 0) {
+      std::memset(tail, 0, sizeof tail);
+      std::memcpy(tail, x, (b.k - block * bs) * sizeof *x);
+      x = tail;
+      count = 1;
+    }
+    // Half of a row was written by another core: a third of this function's
+    // time is waiting where a line is not asked for early.
+    for (size_t i = 0; i < count * bs; i += 16) {
+      hwy::Prefetch(x + 1024 + i);
+    }
+    QuantizeBlocks(x, bs, bs, count, factor, 0, &four);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t at = call.NumbersTo(b.blocks(), block + i, r);
+      std::memcpy(g.a_scales + at, &four.scale[i], sizeof(float));
+      std::memcpy(g.a_sums + at, &four.sum[i], sizeof(float));
+      g.a_init[at] = four.init[i];
+      uint32_t* to = words + call.WordsTo(block + i, bs);
+      for (size_t k = 0; k < bs; k += 16, to += call.group) {
+        StoreGroup(LoadGroup<kBits>(four.q + i * bs + k), call.in_turn, to);
+      }
+    }
+    block += count;
+  }
+}
+
+// out [Kp][rows] floats: column-major, zero behind k.
+HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
+                             size_t rows, size_t r, const QGemmArgs& out,
+                             size_t first_row) {
+  const size_t padded = b.blocks() * b.block_size;
+  uint32_t* to = out.a_words + first_row * padded;
+  if (rows == 1) {
+    std::memcpy(to, a, b.k * sizeof *a);
+  } else {
+    for (size_t k = 0; k < b.k; ++k) {
+      std::memcpy(to + k * rows + r, a + k, sizeof *a);
+    }
+  }
+  for (size_t k = b.k; k < padded; ++k) to[k * rows + r] = 0;
+}
+
+// Rows [begin, end) are packed: their scales become what kernels read.
+HWY_INLINE void FinishScales(const QGemmArgs& g, size_t begin, size_t end) {
+  if (!UsePairs(*g.b)) return;
+  const size_t blocks = g.b->blocks();
+  const size_t rows = (g.tiles ? PackedRowsFor(end) : end) - begin;
+  MakePairScales(g.a_scales + begin * blocks, rows * blocks / 2);
 }
 
 template <Dot kDot, int kBits>
 HWY_INLINE void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
-  const size_t blocks = g.b->blocks(), bs = g.b->block_size;
   for (size_t first = begin; first < end;) {
     const Int8Call call = Int8CallAt<kDot>(first, g);
-    uint32_t* const words = g.a_words + first * blocks * (bs / 4);
     for (size_t r = 0; r < call.rows; ++r) {
-      const PanelOrder to = {words + r * call.row, call.stride, call.group};
-      QuantizeRow<kDot, kBits>(g.a + (first + r) * g.lda, g, to,
-                               first * blocks + r, call.stride);
+      QuantizeRow<kDot, kBits>(g, call, r);
     }
     first += call.rows;
   }
+  FinishScales(g, begin, end);
 }
 
 // Packs rows [begin, end) of a: multiples of g.row_step(), or g.m.
@@ -339,19 +374,20 @@ HWY_NOINLINE void QuantizeStep(const float* tile, size_t begin, size_t end,
     const Int8Call call = Int8CallAt<kDot>(first, g);
     rows = call.rows;
     const size_t from = first - begin;
-    const size_t at = first * blocks + block * call.stride;
+    uint32_t* const words =
+        g.a_words + first * blocks * (bs / 4) + call.WordsTo(block, bs);
     for (size_t i = 0; i < bs / 16; ++i) {
-      uint32_t* words = g.a_words + at * (bs / 4) + i * call.group;
-      for (size_t r = 0; r < rows; ++r) {
-        hn::Store(LoadGroup<kBits>(s.q + (from + r) * bs + i * 16),
-                  hn::Full128<uint8_t>(), reinterpret_cast<uint8_t*>(words));
-        words += call.row;
+      uint32_t* to = words + i * call.group;
+      for (size_t r = 0; r < rows; ++r, to += call.row) {
+        StoreGroup(LoadGroup<kBits>(s.q + (from + r) * bs + i * 16),
+                   call.in_turn, to);
       }
     }
     for (size_t r = 0; r < rows; ++r) {
-      std::memcpy(g.a_scales + at + r, &s.scale[from + r], sizeof(float));
-      std::memcpy(g.a_sums + at + r, &s.sum[from + r], sizeof(float));
-      g.a_init[at + r] = s.init[from + r];
+      const size_t at = call.NumbersTo(blocks, block, r);
+      std::memcpy(g.a_scales + at, &s.scale[from + r], sizeof(float));
+      std::memcpy(g.a_sums + at, &s.sum[from + r], sizeof(float));
+      g.a_init[at] = s.init[from + r];
     }
   }
 }

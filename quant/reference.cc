@@ -49,6 +49,13 @@ double ZeroPoint(const BlockQuantMatrix& b, size_t n, size_t k) {
 }
 
 double Scale(const BlockQuantMatrix& b, size_t n, size_t k) {
+  if (b.fixed_scales()) {
+    const auto* row =
+        static_cast<const uint8_t*>(b.scales) + n * b.scale_row_bytes();
+    int16_t q;
+    std::memcpy(&q, row + k / b.block_size * sizeof q, sizeof q);
+    return q * LoadFloat(row + b.blocks() * sizeof q, DType::kF32, 0);
+  }
   return LoadFloat(b.scales, b.scale_dtype, n * b.blocks() + k / b.block_size);
 }
 

@@ -63,14 +63,66 @@ Expected Oracle(const float* a, const BlockQuantMatrix& b, QGemmMode mode) {
   return e;
 }
 
+// What a row's blocks in pairs (quant/pairs-inl.h) lose beside float32, where p
+// has an error of a half for itself and at most 32512/32768 for m: 1.5 * 2^e
+// times the scale of b, and 2^e is at most twice the larger scale of a.
+double PairLoss(const float* a, const BlockQuantMatrix& b, size_t n) {
+  std::vector<int> q(b.k);
+  double loss = 0;
+  for (size_t i = 0; i < b.blocks(); i += 2) {
+    const float most =
+        std::max(QuantizeBlock(a, b, i, &q), QuantizeBlock(a, b, i + 1, &q));
+    for (size_t k : {i * b.block_size, (i + 1) * b.block_size}) {
+      loss += 1.5 * 2 * most * std::abs(reference::Scale(b, n, k));
+    }
+  }
+  return loss;
+}
+
+// The scalar twin of blocks in pairs: c [n] without bias.
+std::vector<float> PairTwin(const float* a, const BlockQuantMatrix& b) {
+  std::vector<int> q(b.k);
+  std::vector<float> scales(b.blocks());
+  for (size_t i = 0; i < b.blocks(); ++i) {
+    scales[i] = QuantizeBlock(a, b, i, &q);
+  }
+  std::vector<float> c(b.n);
+  for (size_t n = 0; n < b.n; ++n) {
+    const auto* row =
+        static_cast<const uint8_t*>(b.scales) + n * b.scale_row_bytes();
+    for (size_t i = 0; i < b.blocks(); i += 2) {
+      int e;
+      std::frexp(std::max(scales[i], scales[i + 1]), &e);
+      int32_t sum = 0;
+      for (size_t block : {i, i + 1}) {
+        int32_t s = 0;
+        for (size_t k = block * 32; k < block * 32 + 32; ++k) {
+          s += (reference::Quantized(b, n, k) - 8) * q[k];
+        }
+        const float exact = std::nearbyint(std::ldexp(scales[block], 15 - e));
+        const int32_t m = std::min(static_cast<int32_t>(exact), 32767);
+        int16_t w;
+        std::memcpy(&w, row + block * sizeof w, sizeof w);
+        sum += ((s * m + (1 << 14)) >> 15) * w;
+      }
+      c[n] += std::ldexp(static_cast<float>(sum), e);
+    }
+    float unit;
+    std::memcpy(&unit, row + b.blocks() * sizeof(int16_t), sizeof unit);
+    c[n] *= unit;
+  }
+  return c;
+}
+
 // Roundings that one output passes, each of at most kUnit of the magnitude:
-// int8: zero point (2), a's scale, b's scale, one addition a block.
-// float: zero point, product and addition of each k of a block, b's scale (2),
+// int8: zero point (2), a's scale, b's scale (2 where it is fixed), one
+// addition a block.
+// float: zero point, product and addition of each k of a block, b's scale (3),
 // one addition a block. Targets without FMA round products apart.
 double RoundingCount(const BlockQuantMatrix& b, QGemmMode mode) {
   const double blocks = static_cast<double>(b.blocks());
   const double bs = static_cast<double>(std::min(b.k, b.block_size));
-  return mode == QGemmMode::kInt8Activations ? blocks + 5 : blocks + bs + 5;
+  return mode == QGemmMode::kInt8Activations ? blocks + 6 : blocks + bs + 6;
 }
 
 std::vector<float> Product(ThreadPool& pool, const float* a, size_t lda,
@@ -104,6 +156,11 @@ class QGemmTest : public testing::TestWithParam<std::string> {
   }
   void TearDown() override { ASSERT_TRUE(ForceTarget("").ok()); }
 
+  bool GoesInPairs(const BlockQuantMatrix& b, QGemmMode mode) const {
+    return b.fixed_scales() && mode == QGemmMode::kInt8Activations &&
+           (GetParam() == "AVX3_DL" || GetParam() == "AMX");
+  }
+
   void CheckCase(const MatrixCase& c, size_t m, QGemmMode mode) {
     SCOPED_TRACE(testing::Message()
                  << "n " << c.n << " k " << c.k << " bits " << c.bits << " bs "
@@ -124,8 +181,11 @@ class QGemmTest : public testing::TestWithParam<std::string> {
       const Expected e = Oracle(a + r * lda, b.view, mode);
       for (size_t n = 0; n < c.n; ++n) {
         const double offset = add ? double{add[n]} : 0.0;
-        const double bound = (RoundingCount(b.view, mode) + 1) * kUnit *
-                             (e.magnitude[n] + std::abs(offset)) * (1 + 1e-3);
+        double bound = (RoundingCount(b.view, mode) + 1) * kUnit *
+                       (e.magnitude[n] + std::abs(offset)) * (1 + 1e-3);
+        if (GoesInPairs(b.view, mode)) {
+          bound += PairLoss(a + r * lda, b.view, n);
+        }
         ASSERT_NEAR(y[r * c.n + n], e.y[n] + offset, bound)
             << "row " << r << " column " << n;
       }
@@ -230,36 +290,124 @@ TEST_P(QGemmTest, ExtremeValuesDoNotSaturate) {
   }
 }
 
+// Numbers of columns and rows around those of every kernel; rows of b of one
+// chunk and of several.
+TEST_P(QGemmTest, FixedScalesAgreeToo) {
+  constexpr size_t kColumns[] = {1, 15, 16, 17, 31, 32, 33, 70};
+  constexpr size_t kDepths[] = {64, 128, 192, 576, 1024, 1088, 2112};
+  constexpr size_t kRows[] = {1,  2,  3,  5,  6,  7,  8,  9,
+                              13, 15, 16, 17, 23, 24, 25, 29};
+  size_t turn = 0;
+  for (size_t n : kColumns) {
+    for (size_t k : kDepths) {
+      for (QGemmMode mode : kModes) {
+        // A step that is coprime to 16: all numbers of rows occur.
+        const size_t m = kRows[turn++ * 5 % 16];
+        CheckCase({n, k, 4, 32, ZeroPoints::kNone, DType::kI16}, m, mode);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  CheckCase({19, 4864, 4, 32, ZeroPoints::kNone, DType::kI16}, 535,
+            QGemmMode::kInt8Activations);
+}
+
+TEST_P(QGemmTest, BlocksInPairsHaveTheBitsOfTheirTwin) {
+  const QGemmMode mode = QGemmMode::kInt8Activations;
+  for (size_t k : {64, 192, 1152}) {
+    for (size_t n : {7, 33}) {
+      for (size_t m : {1, 4, 8, 16, 17, 22}) {
+        const RandomMatrix b = MakeRandomMatrix(
+            {n, k, 4, 32, ZeroPoints::kNone, DType::kI16}, rng_);
+        if (!GoesInPairs(b.view, mode)) GTEST_SKIP() << "not on this target";
+        // Blocks of all sizes side by side, and of zeros.
+        std::vector<float> a = RandomFloats(m * k, -2, 2, rng_);
+        for (size_t i = 0; i < a.size(); ++i) {
+          a[i] = std::ldexp(a[i], static_cast<int>(i / 32 * 7 % 23) - 11);
+          if (i / 32 % 5 == 3) a[i] = 0;
+        }
+        const std::vector<float> y =
+            Product(three_, a.data(), k, m, b.view, nullptr, mode);
+        for (size_t r = 0; r < m; ++r) {
+          const std::vector<float> twin = PairTwin(a.data() + r * k, b.view);
+          ASSERT_TRUE(SameBits(twin.data(), y.data() + r * n, n))
+              << "k " << k << " n " << n << " row " << r << " of " << m;
+        }
+      }
+    }
+  }
+}
+
+// The widest sums of blocks times the widest scales.
+TEST_P(QGemmTest, ExtremePairsDoNotOverflow) {
+  const QGemmMode mode = QGemmMode::kInt8Activations;
+  const size_t n = 16, k = 64;
+  for (uint8_t byte : {0x00, 0xFF}) {
+    for (int16_t w : {32767, -32767}) {
+      // A scale just below a power of two is the largest m.
+      for (float value : {127.0f, 126.99f, -126.99f}) {
+        const std::vector<uint8_t> bytes(n * k / 2, byte);
+        std::vector<int16_t> scales(n * 4, w);
+        const float unit = 1;
+        for (size_t i = 0; i < n; ++i) {
+          std::memcpy(&scales[i * 4 + 2], &unit, sizeof unit);
+        }
+        const BlockQuantMatrix b = {.n = n,
+                                    .k = k,
+                                    .bits = 4,
+                                    .block_size = 32,
+                                    .b = bytes.data(),
+                                    .scales = scales.data(),
+                                    .scale_dtype = DType::kI16};
+        for (size_t m : {size_t{1}, size_t{8}, size_t{40}}) {
+          const std::vector<float> a(m * k, value);
+          const Expected e = Oracle(a.data(), b, mode);
+          const std::vector<float> y =
+              Product(one_, a.data(), k, m, b, nullptr, mode);
+          const double bound = PairLoss(a.data(), b, 0) +
+                               RoundingCount(b, mode) * kUnit * e.magnitude[0];
+          for (float v : y) ASSERT_NEAR(v, e.y[0], bound);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(QGemmTest, NonFiniteActivationsStayVisibleInTheirRowOnly) {
-  RandomMatrix b =
-      MakeRandomMatrix({17, 70, 4, 32, ZeroPoints::kNone, DType::kF32}, rng_);
-  for (float bad : {std::numeric_limits<float>::infinity(),
-                    -std::numeric_limits<float>::infinity(),
-                    std::numeric_limits<float>::quiet_NaN()}) {
-    for (QGemmMode mode : kModes) {
-      std::vector<float> a = RandomFloats(3 * 70, -1, 1, rng_);
-      a[70 + 40] = bad;
-      const std::vector<float> y =
-          Product(one_, a.data(), 70, 3, b.view, nullptr, mode);
-      for (size_t n = 0; n < 17; ++n) {
-        EXPECT_TRUE(std::isfinite(y[n]));
-        EXPECT_TRUE(std::isfinite(y[34 + n]));
-        // 0 * inf is NaN, w * inf is infinite: no finite answer either way.
-        EXPECT_FALSE(std::isfinite(y[17 + n]));
+  for (DType dtype : {DType::kF32, DType::kI16}) {
+    const size_t k = dtype == DType::kF32 ? 70 : 128;
+    RandomMatrix b =
+        MakeRandomMatrix({17, k, 4, 32, ZeroPoints::kNone, dtype}, rng_);
+    for (float bad : {std::numeric_limits<float>::infinity(),
+                      -std::numeric_limits<float>::infinity(),
+                      std::numeric_limits<float>::quiet_NaN()}) {
+      for (QGemmMode mode : kModes) {
+        for (size_t m : {3, 20}) {
+          std::vector<float> a = RandomFloats(m * k, -1, 1, rng_);
+          a[k + 40] = bad;
+          const std::vector<float> y =
+              Product(one_, a.data(), k, m, b.view, nullptr, mode);
+          for (size_t i = 0; i < y.size(); ++i) {
+            // 0 * inf is NaN, w * inf is infinite: no finite answer either way.
+            EXPECT_EQ(std::isfinite(y[i]), i / 17 != 1) << i << " of " << m;
+          }
+        }
       }
     }
   }
 }
 
 TEST_P(QGemmTest, TinyAndZeroBlocksGiveFiniteResults) {
-  RandomMatrix b =
-      MakeRandomMatrix({16, 64, 4, 32, ZeroPoints::kNone, DType::kF32}, rng_);
-  for (float value : {0.0f, 1e-45f, 1e-38f, 3e-37f}) {
-    const std::vector<float> a(64, value);
-    const std::vector<float> y = Product(one_, a.data(), 64, 1, b.view, nullptr,
-                                         QGemmMode::kInt8Activations);
-    // At most 64 columns of |w| <= 8 * 0.1 each.
-    for (float v : y) EXPECT_LE(std::abs(v), value * 64 * 0.8);
+  for (DType dtype : {DType::kF32, DType::kI16}) {
+    RandomMatrix b =
+        MakeRandomMatrix({16, 64, 4, 32, ZeroPoints::kNone, dtype}, rng_);
+    for (float value : {0.0f, 1e-45f, 1e-38f, 3e-37f, 1e-30f}) {
+      const std::vector<float> a(64, value);
+      const std::vector<float> y = Product(
+          one_, a.data(), 64, 1, b.view, nullptr, QGemmMode::kInt8Activations);
+      // At most 64 columns of |w| <= 8 * 0.1 each.
+      for (float v : y) EXPECT_LE(std::abs(v), value * 64 * 0.8);
+    }
   }
 }
 
@@ -376,6 +524,26 @@ TEST_P(QGemmTest, AGatedMlpGivesTheBitsOfItsProductsOneAfterTheOther) {
                 << d;
           }
         }
+      }
+    }
+  }
+}
+
+// Both or one of the matrices with fixed scales: c goes into pairs a block at a
+// time, from several threads.
+TEST_P(QGemmTest, AGatedMlpWithFixedScalesDoesToo) {
+  constexpr size_t kRows[] = {1, 2, 3, 8, 9, 15, 16, 17, 23, 24, 25, 50, 600};
+  for (size_t m : kRows) {
+    for (size_t n : {64, 192}) {
+      for (const auto& [first, last] : {std::pair{DType::kI16, DType::kI16},
+                                        std::pair{DType::kF16, DType::kI16},
+                                        std::pair{DType::kI16, DType::kF16}}) {
+        if (GetParam() == "AMX" && m == 600 && n == 192) continue;  // seconds
+        const MlpResults r =
+            RunMlp(three_, {n, 128, 4, 32, ZeroPoints::kNone, first},
+                   {40, n, 4, 32, ZeroPoints::kNone, last}, m, rng_);
+        ASSERT_TRUE(SameBits(r.apart.data(), r.together.data(), r.apart.size()))
+            << "m " << m << " n " << n;
       }
     }
   }

@@ -3,6 +3,7 @@
 #ifndef SLM_TESTS_QUANT_RANDOM_MATRIX_H_
 #define SLM_TESTS_QUANT_RANDOM_MATRIX_H_
 
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -50,6 +51,24 @@ inline GuardedBytes GuardAs(DType dtype, const std::vector<float>& values) {
   return Guard(halves);
 }
 
+// Rows of fixed scales: the integers, then their unit.
+inline GuardedBytes RandomFixedScales(const BlockQuantMatrix& b,
+                                      std::mt19937& rng) {
+  std::uniform_int_distribution<int> integers(-32767, 32767);
+  std::uniform_real_distribution<float> units(1e-7f, 3e-6f);
+  std::vector<uint8_t> bytes(b.n * b.scale_row_bytes());
+  for (size_t n = 0; n < b.n; ++n) {
+    uint8_t* row = bytes.data() + n * b.scale_row_bytes();
+    for (size_t i = 0; i < b.blocks(); ++i) {
+      const auto q = static_cast<int16_t>(integers(rng));
+      std::memcpy(row + i * sizeof q, &q, sizeof q);
+    }
+    const float unit = units(rng);
+    std::memcpy(row + b.blocks() * sizeof(int16_t), &unit, sizeof unit);
+  }
+  return GuardedBytes(bytes);
+}
+
 // Bytes, padding included, are random; scales have both signs.
 inline RandomMatrix MakeRandomMatrix(const MatrixCase& c, std::mt19937& rng) {
   RandomMatrix m;
@@ -60,8 +79,10 @@ inline RandomMatrix MakeRandomMatrix(const MatrixCase& c, std::mt19937& rng) {
             .scale_dtype = c.scale_dtype,
             .zero_point_kind = c.zero_points};
   m.b = GuardedBytes(RandomBytes(c.n * m.view.row_bytes(), rng));
-  m.scales = GuardAs(c.scale_dtype,
-                     RandomFloats(c.n * m.view.blocks(), -0.1f, 0.1f, rng));
+  m.scales = m.view.fixed_scales()
+                 ? RandomFixedScales(m.view, rng)
+                 : GuardAs(c.scale_dtype, RandomFloats(c.n * m.view.blocks(),
+                                                       -0.1f, 0.1f, rng));
   const size_t zero_bytes = c.n * m.view.zero_point_row_bytes();
   if (c.zero_points == ZeroPoints::kPacked) {
     m.zero_points = GuardedBytes(RandomBytes(zero_bytes, rng));
