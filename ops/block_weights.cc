@@ -16,7 +16,23 @@ Status CheckSize(const char* name, const Shape& shape, size_t rows,
                  shape.ToString().c_str(), rows, rest);
 }
 
-bool IsScaleType(DType dtype) { return dtype == DType::kF32 || IsHalf(dtype); }
+// int16 is a type of scales where the plan made them, not in a file.
+Status AddScales(const BlockWeights& w, BlockQuantMatrix& m) {
+  const TensorView& scales = *w.scales;
+  const ZeroPoints zeros =
+      w.zero_points ? ZeroPoints::kPacked : ZeroPoints::kNone;
+  const bool known =
+      w.fixed_scales ? scales.dtype == DType::kI16 &&
+                           CanHaveFixedScales(m.k, m.bits, m.block_size, zeros)
+                     : scales.dtype == DType::kF32 || IsHalf(scales.dtype);
+  if (!known) {
+    return Invalid("scales have type %s, supported: float, float16, bfloat16",
+                   Name(scales.dtype));
+  }
+  m.scales = scales.data;
+  m.scale_dtype = scales.dtype;
+  return CheckSize("scales", scales.shape, m.n, m.scale_columns());
+}
 
 Status AddZeroPoints(const TensorView& zero_points, BlockQuantMatrix& m) {
   m.zero_points = zero_points.data;
@@ -46,15 +62,9 @@ Result<BlockQuantMatrix> MakeBlockQuantMatrix(const BlockWeights& w) {
     return Invalid("weights have type %s, supported: uint8",
                    Name(w.data->dtype));
   }
-  if (!IsScaleType(w.scales->dtype)) {
-    return Invalid("scales have type %s, supported: float, float16, bfloat16",
-                   Name(w.scales->dtype));
-  }
   SLM_RETURN_IF_ERROR(CheckSize("weights", w.data->shape, m.n, m.row_bytes()));
-  SLM_RETURN_IF_ERROR(CheckSize("scales", w.scales->shape, m.n, m.blocks()));
+  SLM_RETURN_IF_ERROR(AddScales(w, m));
   m.b = w.data->Raw();
-  m.scales = w.scales->data;
-  m.scale_dtype = w.scales->dtype;
   if (w.zero_points) SLM_RETURN_IF_ERROR(AddZeroPoints(*w.zero_points, m));
   return m;
 }

@@ -15,10 +15,12 @@ struct BlockWeights {
   size_t k = 0;
   int bits = 4;
   size_t block_size = 0;
-  const TensorView* data = nullptr;    // uint8 [N, K/bs, bs*bits/8]
-  const TensorView* scales = nullptr;  // float, float16, bfloat16 [N, K/bs]
+  const TensorView* data = nullptr;  // uint8 [N, K/bs, bs*bits/8]
+  // float, float16, bfloat16 [N, K/bs]; `fixed_scales`: int16 as in formats.h
+  const TensorView* scales = nullptr;
   const TensorView* zero_points =
-      nullptr;  // packed uint8, like scales, or none
+      nullptr;                // packed uint8, like scales, or none
+  bool fixed_scales = false;  // the plan made the scales: no file holds such
 };
 
 // The matrix that kernels read, or what does not fit. Also takes tensors

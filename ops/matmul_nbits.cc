@@ -14,6 +14,7 @@ struct NBitsParams {
   size_t k = 0;
   int bits = 4;
   size_t block_size = 32;
+  bool fixed_scales = false;  // of all matrices that this describes
   QGemmMode mode = QGemmMode::kFloat32Activations;
   Activation activation = Activation::kSwish;  // of the gated pair
   float alpha = 1;
@@ -29,8 +30,15 @@ struct NBitsNames {
 };
 constexpr NBitsNames kOwn = {"N", "K", "bits", "block_size"};
 
-// What is wrong is a failure of a.Finish.
-NBitsParams ReadNBits(AttributeReader& a, const NBitsNames& names) {
+// Whether the plan made the scales of the matrix at input `first`.
+bool HasFixedScales(const AttributeReader& a, size_t first) {
+  const ValueId scales = a.node().Input(first + 1);
+  return scales != kNoValue && a.graph().values[scales].own_layout;
+}
+
+// Of the matrix at input `first`. What is wrong is a failure of a.Finish.
+NBitsParams ReadNBits(AttributeReader& a, const NBitsNames& names,
+                      size_t first) {
   // More than any tensor holds; keeps products of sizes far from overflow.
   constexpr int64_t kMaxSize = int64_t{1} << 31;
   const int64_t k = a.RequiredInt(names.k);
@@ -59,6 +67,7 @@ NBitsParams ReadNBits(AttributeReader& a, const NBitsNames& names) {
   p.k = static_cast<size_t>(k);
   p.bits = static_cast<int>(bits);
   p.block_size = static_cast<size_t>(block);
+  p.fixed_scales = HasFixedScales(a, first);
   if (level == 4) p.mode = QGemmMode::kInt8Activations;
   return p;
 }
@@ -66,7 +75,7 @@ NBitsParams ReadNBits(AttributeReader& a, const NBitsNames& names) {
 Result<OpParams> ParseNBits(AttributeReader& a) {
   a.CheckArity(3, 6, 1);
   a.FailUnless(!a.HasInput(4), "input 4 (g_idx, deprecated) is not supported");
-  const NBitsParams p = ReadNBits(a, kOwn);
+  const NBitsParams p = ReadNBits(a, kOwn, 1);
   SLM_RETURN_IF_ERROR(a.Finish());
   return MakeParams(p);
 }
@@ -81,7 +90,8 @@ Result<BlockQuantMatrix> Weights(const OpContext& c, const NBitsParams& p,
        .block_size = p.block_size,
        .data = c.inputs[first],
        .scales = c.inputs[first + 1],
-       .zero_points = c.HasInput(first + 2) ? c.inputs[first + 2] : nullptr});
+       .zero_points = c.HasInput(first + 2) ? c.inputs[first + 2] : nullptr,
+       .fixed_scales = p.fixed_scales});
 }
 
 Status CheckBias(const OpContext& c, const NBitsParams& p, size_t input) {
@@ -172,7 +182,9 @@ constexpr GateRow kGates[] = {
 
 NBitsParams ReadGated(AttributeReader& a) {
   const std::string name = a.String("activation", "");
-  NBitsParams p = ReadNBits(a, kOwn);
+  NBitsParams p = ReadNBits(a, kOwn, 1);
+  // The plan joins no two of which one has them.
+  p.fixed_scales &= HasFixedScales(a, kUp);
   for (const GateRow& row : kGates) {
     if (name != row.name) continue;
     p.activation = row.f;
@@ -242,7 +254,7 @@ struct GatedMlpParams {
 };
 
 Result<OpParams> ParseGatedMlp(AttributeReader& a) {
-  const GatedMlpParams p = {ReadGated(a), ReadNBits(a, kDownNames)};
+  const GatedMlpParams p = {ReadGated(a), ReadNBits(a, kDownNames, kDown)};
   a.FailUnless(p.down.mode == QGemmMode::kInt8Activations,
                "accuracy_level is not 4");
   SLM_RETURN_IF_ERROR(a.Finish());

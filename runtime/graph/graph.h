@@ -39,6 +39,9 @@ struct Value {
   int32_t producer = -1;  // node index; -1 for inputs and constants
   // In a subgraph: the value of the enclosing graph that this one stands for.
   ValueId outer = kNoValue;
+  // A constant that the plan laid out for its own operators: `dtype` tells the
+  // width of its elements, but not what they mean. No loader sets this.
+  bool own_layout = false;
 };
 
 struct Attribute {

@@ -166,7 +166,51 @@ Result<Packed> Pack(Graph* graph, const QuantizedWeight& w,
   return packed;
 }
 
+// Whether a product's packed zero points are what it has without any, 2^(bits -
+// 1); the bits behind a row's last may be anything.
+bool AreDefaultZeroPoints(const Node& product, const TensorView& zeros) {
+  const int64_t n = product.Int("N", 0), k = product.Int("K", 0);
+  const int64_t bits = product.Int("bits", 4);
+  const int64_t block = product.Int("block_size", 0);
+  if (zeros.dtype != DType::kU8 || n <= 0 || k <= 0 || block <= 0) return false;
+  if (bits != 2 && bits != 4 && bits != 8) return false;
+  const auto fields =
+      CheckedMul(CeilDiv(static_cast<size_t>(k), static_cast<size_t>(block)),
+                 static_cast<size_t>(bits));
+  if (!fields) return false;
+  const size_t row = CeilDiv(*fields, size_t{8});
+  const auto count = CheckedMul(static_cast<size_t>(n), row);
+  // The operator refuses another size; it must see it.
+  if (!count || zeros.Count() != *count) return false;
+  const uint8_t all = bits == 8 ? 0x80 : bits == 4 ? 0x88 : 0xAA;
+  const uint8_t last = *fields % 8 ? (1u << *fields % 8) - 1 : 0xFF;
+  for (size_t at = 0; at < *count; at += row) {
+    const uint8_t* bytes = zeros.Raw() + at;
+    if ((bytes[row - 1] ^ all) & last) return false;
+    if (!std::all_of(bytes, bytes + row - 1,
+                     [all](uint8_t byte) { return byte == all; })) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+// MatMulNBits without zero points that say nothing: kernels then multiply whole
+// integers.
+Status DropDefaultZeroPoints(FusionContext* context) {
+  constexpr size_t kZeros = 3;
+  Graph& graph = *context->graph;
+  for (Node& node : graph.nodes) {
+    if (!IsNBitsProduct(&node)) continue;
+    const TensorView* zeros = ConstantOf(graph, node.Input(kZeros));
+    if (!zeros || !AreDefaultZeroPoints(node, *zeros)) continue;
+    node.inputs[kZeros] = kNoValue;
+    context->Done(node);
+  }
+  return OkStatus();
+}
 
 // MatMul(A, Transpose(W)) -> FusedMatMul(A, W, transB)
 Status FuseTransposedMatMul(FusionContext* context) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/plan/fusions.h"
 
+#include <algorithm>
+
 #include "runtime/plan/fold.h"
 
 namespace slm {
@@ -27,6 +29,7 @@ constexpr Fusion kFusions[] = {
     {"transposed-matmul", FuseTransposedMatMul},
     {"quantized-matmul", FuseQuantizedMatMul},
     {"transposed-gather", FuseTransposedGather},
+    {"default-zero-points", DropDefaultZeroPoints},
     {"fold-constants", Fold},
     {"bind-attention", BindAttention},
     // The rest depends on the level.
@@ -41,5 +44,12 @@ constexpr Fusion kFusions[] = {
 }  // namespace
 
 std::span<const Fusion> Fusions() { return kFusions; }
+
+bool HasExperts(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) {
+                       return node.type == "MoE" || node.type == "QMoE";
+                     });
+}
 
 }  // namespace slm

@@ -25,7 +25,10 @@ struct FusionContext {
   ValueId row_selection = kNoValue;
   bool pruned_logits = false;
 
-  void Done(const Node& node) { Note(node, "done", true); }
+  // `how` where it could have been done better.
+  void Done(const Node& node, const std::string& how = "") {
+    Note(node, how.empty() ? "done" : "done, " + how, true);
+  }
   void Refused(const Node& node, const std::string& reason) {
     Note(node, reason, false);
   }
@@ -62,6 +65,10 @@ inline int64_t AccuracyLevel(const Node& node) {
   return node.Int("accuracy_level", 0);
 }
 
+// Whether a choice of experts reads what products made: where two experts are
+// nearly equal, any rounding may choose the other one.
+bool HasExperts(const Graph& graph);
+
 // The last step of BuildPlan: finds and parses every operator.
 Result<std::unique_ptr<Plan>> PlanGraph(std::shared_ptr<Graph> graph);
 
@@ -80,6 +87,7 @@ std::span<const Fusion> Fusions();
 Status FuseTransposedMatMul(FusionContext* context);
 Status FuseQuantizedMatMul(FusionContext* context);
 Status FuseTransposedGather(FusionContext* context);
+Status DropDefaultZeroPoints(FusionContext* context);
 Status BindAttention(FusionContext* context);
 Status NarrowScales(FusionContext* context);     // narrow_scales.cc
 Status NarrowAttention(FusionContext* context);  // narrow_attention.cc

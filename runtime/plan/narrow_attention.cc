@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Attention that only products of accuracy level 4 read, which round it to 8
 // bits, may multiply 16-bit integers itself: AttentionShape::int16. That errs
-// by a hundredth of what their rounding does. Not before a choice of experts:
-// where two of them are nearly equal, any rounding may choose the other one.
-#include <algorithm>
-
+// by a hundredth of what their rounding does. Not before a choice of experts.
 #include "runtime/plan/fusions.h"
 
 namespace slm {
@@ -31,10 +28,7 @@ std::vector<int32_t> CountInt8Uses(const Graph& graph,
 
 Status NarrowAttention(FusionContext* context) {
   Graph& graph = *context->graph;
-  const bool experts =
-      std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
-        return node.type == "MoE" || node.type == "QMoE";
-      });
+  const bool experts = HasExperts(graph);
   const std::vector<int32_t> uses = graph.CountUses();
   const std::vector<int32_t> int8_uses = CountInt8Uses(graph, uses);
   for (Node& node : graph.nodes) {

@@ -99,8 +99,8 @@ void SetNextWeights(Plan* plan) {
     step.next_weights = weights;
     step.next_scales = scales;
     const Node& node = graph.nodes[step.node];
-    if (!(step.op->traits & kBlockWeights) || !graph.IsConstant(node.Input(1)) ||
-        !graph.IsConstant(node.Input(2))) {
+    if (!(step.op->traits & kBlockWeights) ||
+        !graph.IsConstant(node.Input(1)) || !graph.IsConstant(node.Input(2))) {
       continue;
     }
     weights = node.Input(1);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "ops/op.h"
+#include "quant/qgemm.h"
 #include "runtime/core/result.h"
 #include "runtime/graph/graph.h"
 
@@ -40,16 +41,16 @@ struct Step {
 struct FusionNote {
   std::string fusion;
   std::string node;
-  std::string outcome;  // "done", or the reason of refusal
+  std::string outcome;  // "done", "done, ...", or the reason of refusal
   bool done = false;
 };
 
 // One layer of keys and values that ragged mode keeps for the graph.
 struct KvSlot {
-  std::string past_key;      // graph input that it stands for
-  size_t kv_heads = 0;       // K
-  size_t head_size = 0;      // E
-  int64_t window = -1;       // tokens that a query sees, -1 = all
+  std::string past_key;  // graph input that it stands for
+  size_t kv_heads = 0;   // K
+  size_t head_size = 0;  // E
+  int64_t window = -1;   // tokens that a query sees, -1 = all
 };
 
 struct Plan {
@@ -90,6 +91,8 @@ struct PlanOptions {
   const DecoderNames* decoder = nullptr;
   bool force_dense = false;
   int accuracy_level = -1;  // overrides MatMulNBits' attribute when >= 0
+  // For products of accuracy level 4; see narrow_scales.cc.
+  bool fixed_scales = MultipliesFixedScales();
 };
 
 // Takes the graph over. Fails naming file, node and cause.

@@ -1,7 +1,8 @@
 slm_test(kernels_activation_test
   SOURCES kernels/activation_test.cc LINKS slm_kernels)
 slm_test(kernels_gemm_test
-  SOURCES kernels/convert_test.cc kernels/gemm_test.cc
+  SOURCES kernels/convert_test.cc kernels/fixed_scales_test.cc
+          kernels/gemm_test.cc
   LINKS slm_kernels)
 slm_test(kernels_attention_test
   SOURCES kernels/attention_test.cc kernels/rotary_test.cc LINKS slm_kernels)

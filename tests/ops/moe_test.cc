@@ -204,5 +204,30 @@ TEST(Moe, RefusesWhatItDoesNotCompute) {
   }
 }
 
+// Of whatever shape: MatMulNBits has such, of the plan's making.
+TEST(Moe, RefusesScalesOfInt16) {
+  for (const int64_t columns : {2, 4}) {
+    const std::vector<uint8_t> bytes(2 * 16 * 32);
+    const TestTensor scales =
+        MakeTensor(Shape{2, 16, columns},
+                   std::vector<int16_t>(static_cast<size_t>(32 * columns), 1));
+    OpTest test("com.microsoft", "QMoE", 1);
+    test.Int("block_size", 32)
+        .Input(MakeTensor({1, 64}, std::vector<float>(64, 1)))
+        .Input(MakeTensor({1, 2}, std::vector<float>(2, 1)))
+        .Constant(MakeTensor({2, 16, 32}, bytes))
+        .Constant(scales)
+        .NoInput()
+        .Constant(MakeTensor({2, 64, 8}, bytes))
+        .Constant(MakeTensor({2, 64}, std::vector<float>(2 * 64, 1)));
+    const auto result = test.Run();
+    ASSERT_FALSE(result.ok());
+    EXPECT_NE(result.status().message().find(
+                  "input 3 (scales) has type int16, supported: float"),
+              std::string::npos)
+        << result.status().message();
+  }
+}
+
 }  // namespace
 }  // namespace slm

@@ -60,6 +60,14 @@ TEST(MatMulNBits, ChecksEveryTensorAgainstItsAttributes) {
           "scales [3, 1] does not hold [3, 2]");
   Refuses(NBits(64, 3, 32).Input(a).Constant(b).Constant(Floats({2, 3})),
           "scales [2, 3] does not hold [3, 2]");
+  // Of whatever shape: the plan's own are of this type.
+  for (const int64_t columns : {2, 4}) {
+    const TestTensor fixed =
+        MakeTensor(Shape{3, columns},
+                   std::vector<int16_t>(static_cast<size_t>(3 * columns), 1));
+    Refuses(NBits(64, 3, 32).Input(a).Constant(b).Constant(fixed),
+            "scales have type int16, supported: float, float16, bfloat16");
+  }
   Refuses(NBits(64, 3, 32).Input(a).Constant(b).Constant(scales).Constant(
               Bytes({3, 2})),
           "zero_points [3, 2] does not hold [3, 1]");

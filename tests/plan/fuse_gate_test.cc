@@ -44,7 +44,7 @@ ValueId Weights(GraphMaker& g, ValueId x, size_t seed, bool zeros = false) {
       x, g.Constant<uint8_t>({kN, 1, kK / 2}, bytes),
       g.Constant<float>({kN, 1}, std::vector<float>(kN, kScale))};
   if (zeros) {
-    inputs.push_back(g.Constant<uint8_t>({kN, 1}, std::vector<uint8_t>(kN, 8)));
+    inputs.push_back(g.Constant<uint8_t>({kN, 1}, std::vector<uint8_t>(kN, 7)));
   }
   return g.Node("MatMulNBits", inputs,
                 {{"K", {kK}}, {"N", {kN}}, {"bits", {4}}, {"block_size", {32}}},

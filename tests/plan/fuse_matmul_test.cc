@@ -324,5 +324,47 @@ TEST(FuseTransposedGather, DequantisesOnlyTheRowsTaken) {
   }
 }
 
+// Three blocks a row: of 4 and 2 bits the last byte of a row is not full.
+TEST(DropDefaultZeroPoints, DropsThoseThatAreAllTheDefault) {
+  struct Row {
+    int64_t bits;
+    std::vector<uint8_t> zeros;  // of one of two rows
+    bool dropped;
+  };
+  const Row kRows[] = {
+      {4, {0x88, 0xF8}, true},
+      {4, {0x88, 0xF9}, false},
+      {4, {0x98, 0x08}, false},
+      {8, {0x80, 0x80, 0x80}, true},
+      {8, {0x80, 0x80, 0x81}, false},
+      {8, {0x81, 0x80, 0x80}, false},
+      {2, {0xEA}, true},
+      {2, {0xDA}, false},
+      {4, {0x88, 0x08, 0x88}, false},  // of another size: left to the operator
+  };
+  for (const Row& row : kRows) {
+    GraphMaker g;
+    const ValueId x = g.Input("x", DType::kF32);
+    std::vector<uint8_t> zeros = row.zeros;
+    zeros.insert(zeros.end(), row.zeros.begin(), row.zeros.end());
+    const auto bytes = static_cast<size_t>(2 * 96 * row.bits / 8);
+    const ValueId y = g.Node(
+        "MatMulNBits",
+        {x,
+         g.Constant<uint8_t>({2, 3, 4 * row.bits},
+                             std::vector<uint8_t>(bytes, 0x53)),
+         g.Constant<float>({2, 3}, std::vector<float>(6, 0.1f)),
+         g.Constant<uint8_t>({2, static_cast<int64_t>(row.zeros.size())},
+                             zeros)},
+        {{"K", {96}}, {"N", {2}}, {"bits", {row.bits}}, {"block_size", {32}}},
+        1, "com.microsoft");
+    const auto plan = Build(g.Finish(y, "y"));
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(plan->graph->nodes[0].Input(3) == kNoValue, row.dropped)
+        << row.bits << " " << int{row.zeros[0]};
+    EXPECT_EQ(Noted(*plan, "default-zero-points", true), row.dropped);
+  }
+}
+
 }  // namespace
 }  // namespace slm

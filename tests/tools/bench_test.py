@@ -23,7 +23,9 @@ VOCAB = json.loads((pathlib.Path(MODEL) / "genai_config.json").read_text(
 # Weights [N, K] of a token's products, without the language model head.
 BEHIND_ATTENTION = H * E * D + 3 * D * F
 PER_LAYER = D * (H + 2 * K) * E + BEHIND_ATTENTION
-BYTES_PER_WEIGHT = 0.5 + 2 / BLOCK  # nibble, and a scale a block as float16
+BYTES_PER_WEIGHT = 0.5 + 2 / BLOCK  # nibble, and a scale a block in 16 bits
+# Rows with fixed scales have a float32 unit: all but those of F inputs.
+UNITS = 4 * (LAYERS * ((H + 2 * K) * E + D + 2 * F) + VOCAB)
 
 
 def bench(*args, env=None, cwd=None):
@@ -104,7 +106,7 @@ class SlmBench(unittest.TestCase):
                 self.assertEqual(pp["kv_bytes"], batch * row * (depth + 8))
                 self.assertEqual(tg["kv_bytes"], batch * row * sum(seen[:5]))
                 # Norms and the gathered rows of the embedding on top.
-                weights = (body + head) * BYTES_PER_WEIGHT
+                weights = (body + head) * BYTES_PER_WEIGHT + UNITS
                 small = (2 * LAYERS + 1) * D * 4
                 self.assertEqual(pp["weight_bytes"],
                                  weights + small + batch * 8 * D * 4)

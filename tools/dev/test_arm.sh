@@ -33,9 +33,9 @@ sources="runtime/core/amx.cc runtime/core/cpu.cc runtime/core/file.cc
   $(ls quant/*.cc ops/kernels/*.cc tests/quant/*_test.cc)
   tests/quant/amx_emulator.cc
   tests/kernels/activation_test.cc tests/kernels/attention_test.cc
-  tests/kernels/convert_test.cc tests/kernels/gemm_test.cc
-  tests/kernels/norm_softmax_test.cc tests/kernels/rotary_test.cc
-  tests/kernels/topk_test.cc
+  tests/kernels/convert_test.cc tests/kernels/fixed_scales_test.cc
+  tests/kernels/gemm_test.cc tests/kernels/norm_softmax_test.cc
+  tests/kernels/rotary_test.cc tests/kernels/topk_test.cc
   $highway/hwy/targets.cc $highway/hwy/per_target.cc $highway/hwy/abort.cc
   $highway/hwy/aligned_allocator.cc
   $gtest/src/gtest-all.cc $gtest/src/gtest_main.cc"
