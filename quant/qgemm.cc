@@ -408,13 +408,13 @@ void Multiply(ThreadPool& pool, QGemmArgs args) {
   const size_t column_bytes = b.row_bytes() * args.products();
   const size_t bytes_of_work =
       b.n * column_bytes * std::min<size_t>(args.m, 16);
-  const size_t workers = std::max<size_t>(1, bytes_of_work >> 16);
-  args.threads = std::min(
-      {workers, pool.size(), (b.n + kQGemmColumns - 1) / kQGemmColumns});
+  const size_t most = bytes_of_work >> 16;
+  args.threads =
+      WorkersFor(pool, (b.n + kQGemmColumns - 1) / kQGemmColumns, most);
   const auto range = [&](size_t begin, size_t end, size_t worker) {
     tiles(args, begin, end, worker);
   };
-  ParallelForEach(pool, b.n, kQGemmColumns, range, workers);
+  ParallelForEach(pool, b.n, kQGemmColumns, range, most);
 }
 
 // Offsets of the parts of a gated MLP's scratch memory; the first product's

@@ -73,6 +73,13 @@ class ThreadPool {
   std::unique_ptr<Share[]> shares_;
 };
 
+// Workers of a loop of `blocks`: no more than there are, none for no blocks.
+inline size_t WorkersFor(const ThreadPool& pool, size_t blocks,
+                         size_t most_workers) {
+  const size_t most = std::max<size_t>(1, std::min(pool.size(), most_workers));
+  return std::min(blocks, most);
+}
+
 // Splits [0, count) into contiguous ranges, one per worker, each a multiple of
 // `grain` but the last: body(begin, end, worker). A range is never empty. The
 // split depends on the arguments and the pool's size only. Say at the call why
@@ -84,8 +91,7 @@ void ParallelFor(ThreadPool& pool, size_t count, size_t grain, const Body& body,
                  size_t most_workers = SIZE_MAX) {
   if (count == 0) return;
   const size_t blocks = (count + grain - 1) / grain;
-  size_t workers = blocks < pool.size() ? blocks : pool.size();
-  if (workers > most_workers) workers = most_workers;
+  const size_t workers = WorkersFor(pool, blocks, most_workers);
   if (workers <= 1) {
     body(size_t{0}, count, size_t{0});
     return;
@@ -113,7 +119,7 @@ class SharedBlocks {
  public:
   SharedBlocks(ThreadPool& pool, size_t count, size_t most_workers)
       : shares_(pool.shares()),
-        workers_(std::min({count, pool.size(), most_workers})) {
+        workers_(WorkersFor(pool, count, most_workers)) {
     for (size_t w = 0; w < workers_; ++w) {
       shares_[w].Set(First(count, workers_, w), First(count, workers_, w + 1));
     }

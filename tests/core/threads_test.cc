@@ -28,7 +28,9 @@ TEST(Threads, LoopsCoverEachIndexOnce) {
         ParallelFor(pool, count, grain, body);
         ParallelForEach(pool, count, grain, body);
         ParallelForEach(pool, count, grain, body, /*most_workers=*/2);
-        for (int h : hits) EXPECT_EQ(h, 3);
+        // As one.
+        ParallelForEach(pool, count, grain, body, /*most_workers=*/0);
+        for (int h : hits) EXPECT_EQ(h, 4);
       }
     }
   }
