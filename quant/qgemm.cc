@@ -240,9 +240,9 @@ void TileRangeFor(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
 
 #if SLM_QGEMM_TILES
 
-template <TileSums kSums>
+template <bool kHasZp>
 RowsFunction TileRowsOf(size_t) {
-  return TileRows<kSums>;
+  return TileRows<kHasZp>;
 }
 
 template <int kBits>
@@ -252,9 +252,7 @@ void TileTilesOfBits(const QGemmArgs& g, size_t begin, size_t end,
   const TileKernels tiles = {
       .prepare = zp ? PrepareChunk<kNativeDot, kBits, true>
                     : PrepareChunk<Dot::kTiles, kBits, true>,
-      .kernel = zp               ? TileRowsOf<TileSums::kZeroPoints>
-                : UsePairs(*g.b) ? TileRowsOf<TileSums::kPairs>
-                                 : TileRowsOf<TileSums::kPlain>,
+      .kernel = zp ? TileRowsOf<true> : TileRowsOf<false>,
       .calls = kTileCalls,
       .quantize = QuantizeTile<kNativeDot>,
       .direct = nullptr};
@@ -345,7 +343,8 @@ PackedLayout LayoutOf(size_t m, const BlockQuantMatrix& b, QGemmMode mode) {
 // The arguments of one product but for its gate, with `packed` for its rows.
 QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
                  const BlockQuantMatrix& b, const float* bias, float* c,
-                 size_t ldc, QGemmMode mode, uint8_t* packed, void* workers) {
+                 size_t ldc, QGemmMode mode, bool tiles, uint8_t* packed,
+                 void* workers) {
   SLM_DCHECK(b.Valid());
   SLM_DCHECK(reinterpret_cast<uintptr_t>(packed) % kAlignment == 0);
   const PackedLayout s = LayoutOf(m, b, mode);
@@ -362,7 +361,7 @@ QGemmArgs ArgsOf(const float* a, size_t lda, size_t m,
           .c = c,
           .ldc = ldc,
           .int8 = int8,
-          .tiles = int8 && UseTiles(m),
+          .tiles = tiles,
           .a_words = reinterpret_cast<uint32_t*>(packed),
           .a_scales = reinterpret_cast<uint32_t*>(packed + s.scales),
           .a_init = reinterpret_cast<uint32_t*>(packed + s.init),
@@ -435,7 +434,9 @@ GatedMlpLayout LayoutOf(size_t m, const BlockQuantMatrix& b,
 
 }  // namespace
 
-bool MultipliesFixedScales() { return HWY_DYNAMIC_DISPATCH(HasPairs)(); }
+bool MultipliesFixedScales() {
+  return HWY_DYNAMIC_DISPATCH(HasPairs)() && !UseAmx();
+}
 
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up) {
   const bool none = b.zero_point_kind == ZeroPoints::kNone;
@@ -457,7 +458,8 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   SLM_DCHECK(!gate || CanGate(b, *gate->up));
   if (m == 0) return;
   auto* bytes = static_cast<uint8_t*>(scratch);
-  QGemmArgs args = ArgsOf(a, lda, m, b, bias, c, ldc, mode, bytes,
+  const bool tiles = mode == QGemmMode::kInt8Activations && UseTiles(m, b);
+  QGemmArgs args = ArgsOf(a, lda, m, b, bias, c, ldc, mode, tiles, bytes,
                           bytes + LayoutOf(m, b, mode).total);
   args.gate = gate;
   args.then = next;
@@ -484,10 +486,12 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   const GatedMlpLayout s = LayoutOf(m, *mlp.b, *mlp.down, pool.size());
   auto* bytes = static_cast<uint8_t*>(scratch);
   void* workers = bytes + s.workers;
-  QGemmArgs gated =
-      ArgsOf(a, lda, m, *mlp.b, mlp.bias, nullptr, 0, mode, bytes, workers);
+  // The first one's steps of rows are those in which the second one's are made.
+  const bool tiles = UseTiles(m, *mlp.b) && UseTiles(m, *mlp.down);
+  QGemmArgs gated = ArgsOf(a, lda, m, *mlp.b, mlp.bias, nullptr, 0, mode, tiles,
+                           bytes, workers);
   QGemmArgs down = ArgsOf(nullptr, 0, m, *mlp.down, mlp.down_bias, y, ldy, mode,
-                          bytes + s.down, workers);
+                          tiles, bytes + s.down, workers);
   gated.gate = &mlp.gate;
   gated.next = &down;
   gated.then = {.b = mlp.down->b,

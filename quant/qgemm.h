@@ -47,8 +47,9 @@ struct QGemmGate {
 // Whether the matrices take the same packed activations.
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up);
 
-// Whether the machine multiplies by fixed scales as they are, in mode
-// kInt8Activations: elsewhere they become float32 first, as all others do.
+// Whether fixed scales are faster here, in mode kInt8Activations: the target
+// multiplies by them as they are, where others turn them into float32, and
+// there are no tiles (AMX), which do not take them.
 bool MultipliesFixedScales();
 
 // The weights that the caller reads next, if it knows. A product of few rows

@@ -37,8 +37,11 @@ inline constexpr size_t kQGemmBytesAhead = 8 << 10;
 // Whether a product of m rows takes tiles where the machine has them. A row of
 // a whole tile costs a block of 32 about 1.75 cycles for 16 columns, by
 // VPDPBUSD 5.5: even 17 rows, computed as 32, are ahead; fewer are bound by the
-// turning of weights.
-inline bool UseTiles(size_t m) { return m >= kQGemmTileRows && UseAmx(); }
+// turning of weights. Not with fixed scales: by Intel's tables what comes
+// behind the tiles would take the vector ports 32 instead of 24 cycles.
+inline bool UseTiles(size_t m, const BlockQuantMatrix& b) {
+  return m >= kQGemmTileRows && !b.fixed_scales() && UseAmx();
+}
 
 // Rows for which packed activations have room.
 inline size_t PackedRowsFor(size_t m) {
@@ -101,10 +104,10 @@ struct PanelChunk {
 
 // R rows of int8 activations: 16 columns of row 0, of row 1, ... of row R-1,
 // then the next 16 columns; inside the 16, the order of b's sub-vectors. For
-// tiles a block of row 0, of row 1, ... For pairs (pairs-inl.h) without tiles a
-// word of the even block, one of the odd block, and so on.
+// tiles a block of row 0, of row 1, ... For pairs (pairs-inl.h) a word of the
+// even block, one of the odd block, and so on.
 struct PackedRows {
-  // [Kp/16][R][4]; tiles: [blocks][R][bs/4]; else pairs: [Kp/32][R][4][2]
+  // [Kp/16][R][4]; tiles: [blocks][R][bs/4]; pairs: [Kp/32][R][4][2]
   const uint32_t* words;
   // [blocks][R] bits of float32; pairs: [blocks/2][R][2], see MakePairScales
   const uint32_t* scales;

@@ -15,7 +15,6 @@
 #endif
 
 #include "hwy/cache_control.h"
-#include "quant/pairs-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_args.h"
 #include "runtime/core/amx.h"
@@ -80,65 +79,6 @@ HWY_INLINE void AddTile(const int32_t* sums, const PanelChunk& p, size_t n,
   }
 }
 
-// Likewise for pairs of blocks (pairs-inl.h).
-HWY_INLINE void AddPairTile(const int32_t* even, const int32_t* odd,
-                            const PanelChunk& p, size_t n, size_t pair,
-                            const PackedRows& a, VF32 (&y)[kAmxRows]) {
-  const VU32 w = LoadWords(p.scales + pair * kQGemmColumns + n);
-  const uint32_t* scales = a.scales + pair * kAmxRows * 2;
-  HWY_UNROLL(16)
-  for (size_t r = 0; r < kAmxRows; ++r) {
-    const VI32 above = hn::ShiftLeft<16>(hn::Load(DI32(), odd + r * kTile));
-    const VI16 sums =
-        hn::OddEven(hn::BitCast(DI16(), above),
-                    hn::BitCast(DI16(), hn::Load(DI32(), even + r * kTile)));
-    y[r] = AddSums(sums, w, scales + r * 2, y[r]);
-  }
-}
-
-// acc [r][n] += as PairKernel, for 16 rows and the 16 columns from n on. The
-// tile unit is a pair ahead of the vectors.
-HWY_INLINE void PairTileKernel(const PanelChunk& p, size_t n,
-                               const PackedRows& a,
-                               uint32_t* HWY_RESTRICT acc) {
-  constexpr size_t kBlock = 32;
-  alignas(64) int32_t sums[kTileSets][2][kAmxRows * kTile];
-  VF32 y[kAmxRows];
-  HWY_UNROLL(16)
-  for (size_t r = 0; r < kAmxRows; ++r) {
-    y[r] = LoadSums(p, acc + r * kQGemmColumns);
-  }
-  const uint32_t* HWY_RESTRICT panel = p.words + n;
-  constexpr size_t kPanelWords = kBlock / 4 * kQGemmColumns;
-  constexpr size_t kWords = kBlock / 4 * kAmxRows;
-  const auto multiply = [&](size_t pair) HWY_ATTR {
-    const size_t even = 2 * pair, odd = even + 1;
-    MultiplyBlock<0, true>(a.words + even * kWords, panel + even * kPanelWords,
-                           kBlock, sums[pair % kTileSets][0]);
-    MultiplyBlock<1, true>(a.words + odd * kWords, panel + odd * kPanelWords,
-                           kBlock, sums[pair % kTileSets][1]);
-  };
-  const size_t pairs = p.blocks / 2;
-  multiply(0);
-  for (size_t pair = 0; pair < pairs; ++pair) {
-    // The weights of the next chunk, or the next rows: from further out.
-    if (n == 0 && p.next) {
-      PrefetchNext(p, 2 * pair);
-      PrefetchNext(p, 2 * pair + 1);
-    }
-    for (size_t i = 0; n > 0 && i < 2 * kWords; i += 16) {
-      hwy::Prefetch(a.words + pair * 2 * kWords + a.next + i);
-    }
-    if (pair + 1 < pairs) multiply(pair + 1);
-    const auto& set = sums[pair % kTileSets];
-    AddPairTile(set[0], set[1], p, n, pair, a, y);
-  }
-  HWY_UNROLL(16)
-  for (size_t r = 0; r < kAmxRows; ++r) {
-    StorePairSum(y[r], p, n, acc + r * kQGemmColumns);
-  }
-}
-
 // acc [r][n] += as Int8Kernel, for 16 rows and the 16 columns from n on. The
 // tile unit is a block ahead of the vectors.
 template <bool kHasZp>
@@ -182,8 +122,7 @@ HWY_INLINE void TileKernel(const PanelChunk& p, size_t n, const PackedRows& a,
 }
 
 // One chunk of a panel times a tile of packed rows from `row` on.
-enum class TileSums { kPlain, kZeroPoints, kPairs };
-template <TileSums kSums>
+template <bool kHasZp>
 void TileRows(const QGemmArgs& g, const PanelChunk& p, size_t block, size_t row,
               uint32_t* acc) {
   const size_t blocks = g.b->blocks(), bs = g.b->block_size;
@@ -194,11 +133,7 @@ void TileRows(const QGemmArgs& g, const PanelChunk& p, size_t block, size_t row,
                         .sums = g.a_sums + at,
                         .next = kAmxRows * blocks * (bs / 4)};
   for (size_t n = 0; n < kQGemmColumns; n += kTile) {
-    if constexpr (kSums == TileSums::kPairs) {
-      PairTileKernel(p, n, a, acc + n);
-    } else {
-      TileKernel<kSums == TileSums::kZeroPoints>(p, n, a, acc + n);
-    }
+    TileKernel<kHasZp>(p, n, a, acc + n);
   }
 }
 
