@@ -32,8 +32,7 @@ constexpr NBitsNames kOwn = {"N", "K", "bits", "block_size"};
 
 // Whether the plan made the scales of the matrix at input `first`.
 bool HasFixedScales(const AttributeReader& a, size_t first) {
-  const ValueId scales = a.node().Input(first + 1);
-  return scales != kNoValue && a.graph().values[scales].own_layout;
+  return a.graph().HasOwnLayout(a.node().Input(first + 1));
 }
 
 // Of the matrix at input `first`. What is wrong is a failure of a.Finish.

@@ -267,10 +267,6 @@ void PackRows(const QGemmArgs& g, size_t begin, size_t end) {
 
 bool HasPairs() { return SLM_QGEMM_PAIRS; }
 
-void FinishRows(const QGemmArgs& g, size_t begin, size_t end) {
-  FinishScales(g, begin, end);
-}
-
 void TileRange(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
   TileRangeFor<kNativeDot>(g, begin, end, worker);
 }
@@ -391,6 +387,7 @@ void Pack(ThreadPool& pool, const QGemmArgs& args) {
 
 // Of rows that another product has packed.
 void Finish(ThreadPool& pool, const QGemmArgs& args) {
+  if (!args.b->fixed_scales()) return;
   const auto finish = HWY_DYNAMIC_POINTER(FinishRows);
   ParallelFor(
       pool, args.m, 8 * args.row_step(),

@@ -35,17 +35,17 @@ HWY_INLINE void PairKernel(const PanelChunk& p, size_t n, const PackedRows& a,
   const uint32_t* HWY_RESTRICT scales = a.scales;
   for (size_t pair = 0; pair < p.blocks / 2; ++pair) {
     // Once for both halves: the next rows, and the weights of the next chunk.
-    HWY_UNROLL(6)
-    for (size_t i = 0; n == 0 && i < 16 * kRows; i += 16) {
-      hwy::Prefetch(aq + a.next + i);
-    }
     if (n == 0) {
+      HWY_UNROLL(6)
+      for (size_t i = 0; i < 16 * kRows; i += 16) {
+        hwy::Prefetch(aq + a.next + i);
+      }
       hwy::Prefetch(init + a.next / 8);
       hwy::Prefetch(scales + a.next / 8);
-    }
-    if (p.next && n == 0) {
-      PrefetchNext(p, 2 * pair);
-      PrefetchNext(p, 2 * pair + 1);
+      if (p.next) {
+        PrefetchNext(p, 2 * pair);
+        PrefetchNext(p, 2 * pair + 1);
+      }
     }
     VI32 sum[kRows][2];
     StartPair<kRows>(init, sum);

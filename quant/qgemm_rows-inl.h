@@ -260,6 +260,14 @@ HWY_INLINE void StoreGroup(hn::Vec<hn::Full128<uint8_t>> group, bool pairs,
   }
 }
 
+// What belongs to quantised block i, as number `at` of g's arrays.
+HWY_INLINE void StoreNumbers(const QuantizedBlocks& blocks, size_t i, size_t at,
+                             const QGemmArgs& g) {
+  std::memcpy(g.a_scales + at, &blocks.scale[i], sizeof(float));
+  std::memcpy(g.a_sums + at, &blocks.sum[i], sizeof(float));
+  g.a_init[at] = blocks.init[i];
+}
+
 // Row r of a call: its bytes, and scale, start of the dot product and sum of
 // each block.
 template <Dot kDot, int kBits>
@@ -289,10 +297,7 @@ HWY_NOINLINE void QuantizeRow(const QGemmArgs& g, const Int8Call& call,
     }
     QuantizeBlocks(x, bs, bs, count, factor, 0, &four);
     for (size_t i = 0; i < count; ++i) {
-      const size_t at = call.NumbersTo(b.blocks(), block + i, r);
-      std::memcpy(g.a_scales + at, &four.scale[i], sizeof(float));
-      std::memcpy(g.a_sums + at, &four.sum[i], sizeof(float));
-      g.a_init[at] = four.init[i];
+      StoreNumbers(four, i, call.NumbersTo(b.blocks(), block + i, r), g);
       uint32_t* to = words + call.WordsTo(block + i, bs);
       for (size_t k = 0; k < bs; k += 16, to += call.group) {
         StoreGroup(LoadGroup<kBits>(four.q + i * bs + k), call.pairs, to);
@@ -319,7 +324,7 @@ HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
 }
 
 // Rows [begin, end) are packed: their scales become what kernels read.
-HWY_INLINE void FinishScales(const QGemmArgs& g, size_t begin, size_t end) {
+inline void FinishRows(const QGemmArgs& g, size_t begin, size_t end) {
   if (!UsePairs(*g.b)) return;
   const size_t blocks = g.b->blocks();
   MakePairScales(g.a_scales + begin * blocks, (end - begin) * blocks / 2);
@@ -334,7 +339,7 @@ HWY_INLINE void PackInt8Rows(const QGemmArgs& g, size_t begin, size_t end) {
     }
     first += call.rows;
   }
-  FinishScales(g, begin, end);
+  FinishRows(g, begin, end);
 }
 
 // Packs rows [begin, end) of a: multiples of g.row_step(), or g.m.
@@ -380,10 +385,7 @@ HWY_NOINLINE void QuantizeStep(const float* tile, size_t begin, size_t end,
       }
     }
     for (size_t r = 0; r < rows; ++r) {
-      const size_t at = call.NumbersTo(blocks, block, r);
-      std::memcpy(g.a_scales + at, &s.scale[from + r], sizeof(float));
-      std::memcpy(g.a_sums + at, &s.sum[from + r], sizeof(float));
-      g.a_init[at] = s.init[from + r];
+      StoreNumbers(s, from + r, call.NumbersTo(blocks, block, r), g);
     }
   }
 }

@@ -3,7 +3,10 @@
 
 #include <bit>
 #include <cfloat>
+#include <cstring>
+#include <vector>
 
+#include "ops/kernels/convert.h"
 #include "quant/formats.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -16,7 +19,7 @@ namespace slm {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Calls body(i, lanes, v): v has elements [i, i + lanes) as floats, then zeros.
+// Calls body(i, lanes, v): v has elements [i, i + lanes), then zeros.
 template <class Body>
 HWY_INLINE void ForEachVector(const float* in, size_t count, const Body& body) {
   size_t i = 0;
@@ -26,48 +29,6 @@ HWY_INLINE void ForEachVector(const float* in, size_t count, const Body& body) {
   if (i < count) body(i, count - i, hn::LoadN(DF32(), in + i, count - i));
 }
 
-template <class Convert, class Body>
-HWY_INLINE void ForEachHalfVector(const uint16_t* in, size_t count,
-                                  const Convert& convert, const Body& body) {
-  const hn::Rebind<uint16_t, DF32> d16;
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    body(i, kLanes, convert(hn::LoadU(d16, in + i)));
-  }
-  if (i < count) {
-    body(i, count - i, convert(hn::LoadN(d16, in + i, count - i)));
-  }
-}
-
-struct RowF32 {
-  const float* in;
-  size_t count;
-  template <class Body>
-  HWY_INLINE void ForEach(const Body& body) const {
-    ForEachVector(in, count, body);
-  }
-};
-
-struct RowF16 {
-  const uint16_t* in;
-  size_t count;
-  template <class Body>
-  HWY_INLINE void ForEach(const Body& body) const {
-    ForEachHalfVector(
-        in, count, [](V16 v) HWY_ATTR { return FloatsFromF16(v); }, body);
-  }
-};
-
-struct RowBF16 {
-  const uint16_t* in;
-  size_t count;
-  template <class Body>
-  HWY_INLINE void ForEach(const Body& body) const {
-    ForEachHalfVector(
-        in, count, [](V16 v) HWY_ATTR { return FloatsFromBF16(v); }, body);
-  }
-};
-
 HWY_INLINE VI32 MagnitudeBits(VF32 v) {
   const DI32 di;
   return hn::And(hn::BitCast(di, v), hn::Set(di, 0x7FFFFFFF));
@@ -75,24 +36,24 @@ HWY_INLINE VI32 MagnitudeBits(VF32 v) {
 
 // Magnitudes are compared as integers: NaN is the largest, and no mode of the
 // processor takes a subnormal for zero.
-template <class Row>
-HWY_INLINE float LargestOf(const Row& row) {
+HWY_INLINE float LargestOf(const float* row, size_t blocks) {
   VI32 largest = hn::Zero(DI32());
-  row.ForEach([&](size_t, size_t, VF32 v)
-                  HWY_ATTR { largest = hn::Max(largest, MagnitudeBits(v)); });
+  ForEachVector(row, blocks, [&](size_t, size_t, VF32 v) HWY_ATTR {
+    largest = hn::Max(largest, MagnitudeBits(v));
+  });
   return std::bit_cast<float>(hn::ReduceMax(DI32(), largest));
 }
 
 // The largest scale becomes 32767 with an error of less than 2^-8: nothing is
 // out of range. One multiplication, so no target contracts anything.
-template <class Row>
-HWY_INLINE bool RoundRow(const Row& row, float largest, int16_t* out) {
+HWY_INLINE bool RoundRow(const float* row, size_t blocks, float largest,
+                         int16_t* out) {
   const DI32 di;
   const hn::Rebind<int16_t, DI32> d16;
   const VF32 inverse = hn::Set(DF32(), 32767.0f / largest);
   const VI32 least = hn::Set(di, std::bit_cast<int32_t>(largest * 0x1p-7f));
   VI32 small = hn::Zero(di);  // minus how many
-  row.ForEach([&](size_t i, size_t lanes, VF32 v) HWY_ATTR {
+  ForEachVector(row, blocks, [&](size_t i, size_t lanes, VF32 v) HWY_ATTR {
     const VI32 bits = MagnitudeBits(v);
     const VI32 below = hn::VecFromMask(di, hn::Lt(bits, least));
     const VI32 zero = hn::VecFromMask(di, hn::Eq(bits, hn::Zero(di)));
@@ -105,15 +66,14 @@ HWY_INLINE bool RoundRow(const Row& row, float largest, int16_t* out) {
     }
   });
   const auto count = static_cast<size_t>(-hn::ReduceSum(di, small));
-  return count <= row.count / 2;
+  return count <= blocks / 2;
 }
 
-template <class Row, typename T>
-HWY_INLINE bool FixRows(const T* in, size_t rows, size_t blocks, int16_t* out) {
+bool FixRows(const float* in, size_t rows, size_t blocks, int16_t* out) {
   for (size_t r = 0; r < rows; ++r) {
-    const Row row = {in + r * blocks, blocks};
+    const float* row = in + r * blocks;
     int16_t* to = out + r * (blocks + kFixedScaleUnit);
-    const float largest = LargestOf(row);
+    const float largest = LargestOf(row, blocks);
     const float unit = largest / 32767;
     std::memcpy(to + blocks, &unit, sizeof unit);
     if (largest == 0) {
@@ -122,21 +82,9 @@ HWY_INLINE bool FixRows(const T* in, size_t rows, size_t blocks, int16_t* out) {
     }
     // Not finite: NaN fails, too.
     if (!(unit >= FLT_MIN && largest <= FLT_MAX)) return false;
-    if (!RoundRow(row, largest, to)) return false;
+    if (!RoundRow(row, blocks, largest, to)) return false;
   }
   return true;
-}
-
-bool FixF32(const float* in, size_t rows, size_t blocks, int16_t* out) {
-  return FixRows<RowF32>(in, rows, blocks, out);
-}
-
-bool FixF16(const uint16_t* in, size_t rows, size_t blocks, int16_t* out) {
-  return FixRows<RowF16>(in, rows, blocks, out);
-}
-
-bool FixBF16(const uint16_t* in, size_t rows, size_t blocks, int16_t* out) {
-  return FixRows<RowBF16>(in, rows, blocks, out);
 }
 
 }  // namespace
@@ -148,22 +96,25 @@ HWY_AFTER_NAMESPACE();
 namespace slm {
 namespace {
 
-HWY_EXPORT(FixF32);
-HWY_EXPORT(FixF16);
-HWY_EXPORT(FixBF16);
+HWY_EXPORT(FixRows);
 
 }  // namespace
 
 bool FixScales(DType dtype, const void* scales, size_t rows, size_t blocks,
                int16_t* out) {
+  const auto fix = HWY_DYNAMIC_POINTER(FixRows);
   if (dtype == DType::kF32) {
-    return HWY_DYNAMIC_DISPATCH(FixF32)(static_cast<const float*>(scales), rows,
-                                        blocks, out);
+    return fix(static_cast<const float*>(scales), rows, blocks, out);
   }
   const auto* halves = static_cast<const uint16_t*>(scales);
-  return dtype == DType::kF16
-             ? HWY_DYNAMIC_DISPATCH(FixF16)(halves, rows, blocks, out)
-             : HWY_DYNAMIC_DISPATCH(FixBF16)(halves, rows, blocks, out);
+  std::vector<float> row(blocks);
+  for (size_t r = 0; r < rows; ++r) {
+    FloatsFromHalves(dtype, halves + r * blocks, blocks, row.data());
+    if (!fix(row.data(), 1, blocks, out + r * (blocks + kFixedScaleUnit))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace slm

@@ -107,6 +107,9 @@ struct Graph {
   bool IsConstant(ValueId id) const {
     return id != kNoValue && values[id].constant.has_value();
   }
+  bool HasOwnLayout(ValueId id) const {
+    return id != kNoValue && values[id].own_layout;
+  }
   const Node* Producer(ValueId id) const {
     return id == kNoValue || values[id].producer < 0
                ? nullptr

@@ -78,11 +78,9 @@ std::string Compare(const Graph& graph, const Node& gate, const Node& up) {
   if ((gate.Input(3) != kNoValue) != (up.Input(3) != kNoValue)) {
     return "one has zero points";
   }
-  const auto fixed = [&](const Node& product) {
-    const ValueId scales = product.Input(2);
-    return scales != kNoValue && graph.values[scales].own_layout;
-  };
-  if (fixed(gate) != fixed(up)) return "one has fixed scales";
+  if (graph.HasOwnLayout(gate.Input(2)) != graph.HasOwnLayout(up.Input(2))) {
+    return "one has fixed scales";
+  }
   const std::string reason = Check(graph, gate);
   return reason.empty() ? Check(graph, up) : reason;
 }
