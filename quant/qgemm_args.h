@@ -136,7 +136,8 @@ struct QGemmArgs {
   // Takes the gated product instead of c, as its packed activations; or null.
   const QGemmArgs* next;
   NextWeights then;
-  size_t threads;  // workers that share the columns of c
+  bool past_second_cache;  // FetchesPastSecondCache
+  size_t threads;          // workers that share the columns of c
   float* c;
   size_t ldc;
   bool int8;

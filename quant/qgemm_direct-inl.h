@@ -35,14 +35,23 @@ struct TurnedWords {
 // the processor's own prefetcher then helps. Lines of four rows in turn read 40
 // GB/s where these read 53.
 struct LinesAhead {
-  const uint8_t* at;
+  const uint8_t* at = nullptr;
+  bool past_second_cache = false;  // see cpu.h
 
-  // Non-temporal: a line is read once, and on its way past the second cache
-  // more are under way at a time.
   HWY_INLINE void Fetch(size_t count) {
+    if (past_second_cache) {
+      FetchLines<0>(count);
+    } else {
+      FetchLines<2>(count);  // to the second cache
+    }
+  }
+
+ private:
+  template <int kLocality>
+  HWY_INLINE void FetchLines(size_t count) {
     HWY_UNROLL(4)
     for (size_t i = 0; i < count; ++i) {
-      __builtin_prefetch(at, /*write=*/0, /*locality=*/0);
+      __builtin_prefetch(at, /*write=*/0, kLocality);
       at += 64;
     }
   }
@@ -63,7 +72,7 @@ HWY_INLINE void DirectKernel(LaneRows from, const PanelChunk& p, size_t lane,
   for (int r = 0; r < kRows; ++r) y[r] = LoadSums(p, acc + r * kQGemmColumns);
   const uint32_t* HWY_RESTRICT aq = a.words;
   const size_t units = kUnits > 0 ? kUnits : p.groups_per_block * kBits / 8;
-  LinesAhead lines = ahead ? *ahead : LinesAhead{nullptr};  // in a register
+  LinesAhead lines = ahead ? *ahead : LinesAhead{};  // in registers
   for (size_t block = 0; block < p.blocks; ++block) {
     VI32 sum[kRows][1];
     HWY_UNROLL(8)
@@ -138,7 +147,7 @@ HWY_INLINE void DirectPairKernel(LaneRows from, const PanelChunk& p,
   const uint32_t* HWY_RESTRICT aq = a.words;
   const uint32_t* HWY_RESTRICT init = a.init;
   const uint32_t* HWY_RESTRICT scales = a.scales;
-  LinesAhead lines = ahead ? *ahead : LinesAhead{nullptr};  // in a register
+  LinesAhead lines = ahead ? *ahead : LinesAhead{};  // in registers
   for (size_t pair = 0; pair < p.blocks / 2; ++pair) {
     if (ahead) lines.Fetch(kLanes / 4);
     VU32 even[4], odd[4];
@@ -236,12 +245,14 @@ HWY_INLINE DirectAhead AheadOf(const QGemmArgs& g, size_t worker,
   if (g.then.b && n0 < end && place.row >= end) {
     const size_t row = g.FirstColumn(g.then.n, worker) +
                        (place.row - end) * b.row_bytes() / g.then.row_bytes;
-    return {{g.then.b + row * g.then.row_bytes},
-            {g.then.scales + row * g.then.scale_row_bytes}};
+    return {{g.then.b + row * g.then.row_bytes, g.past_second_cache},
+            {g.then.scales + row * g.then.scale_row_bytes,
+             g.past_second_cache}};
   }
-  return {{b.b + place.row * b.row_bytes()},
+  return {{b.b + place.row * b.row_bytes(), g.past_second_cache},
           {static_cast<const uint8_t*>(b.scales) +
-           place.row * b.scale_row_bytes()}};
+               place.row * b.scale_row_bytes(),
+           g.past_second_cache}};
 }
 
 // Rows so far apart that all their lines fall on one set of a first-level

@@ -49,6 +49,23 @@ bool CpuHasAvxVnni() {
 #endif
 }
 
+bool CpuIsAmd() {
+#if HWY_ARCH_X86
+  int vendor[4] = {};  // eax, ebx, ecx, edx
+#if defined(_MSC_VER)
+  __cpuid(vendor, 0);
+#else
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  __get_cpuid(0, &a, &b, &c, &d);
+  vendor[1] = static_cast<int>(b);
+#endif
+  constexpr int kAuth = 0x68747541;  // "AuthenticAMD" begins so
+  return vendor[1] == kAuth;
+#else
+  return false;
+#endif
+}
+
 // Part of the choice of target, which Highway keeps for the whole process, too.
 std::atomic<bool>& AvxVnni() {
   static std::atomic<bool> used{CpuHasAvxVnni()};
@@ -120,6 +137,11 @@ std::string CurrentTarget() { return UsableTargets().front(); }
 bool UseAvxVnni() { return AvxVnni().load(std::memory_order_relaxed); }
 
 bool UseAmx() { return Amx().load(std::memory_order_relaxed); }
+
+bool FetchesPastSecondCache() {
+  static const bool past = CpuIsAmd();
+  return past;
+}
 
 void SetAmxForTest(bool there) {
   (void)ForceTarget("");
