@@ -34,13 +34,12 @@ inline constexpr size_t kUnitBytes = 16;
 // How far ahead kernels without panels ask for b, at least.
 inline constexpr size_t kQGemmBytesAhead = 8 << 10;
 
-// Whether a product of m rows takes tiles where the machine has them. A row of
-// a whole tile costs a block of 32 about 1.75 cycles for 16 columns, by
-// VPDPBUSD 5.5: even 17 rows, computed as 32, are ahead; fewer are bound by the
-// turning of weights. Not with fixed scales: by Intel's tables what comes
-// behind the tiles would take the vector ports 32 instead of 24 cycles.
+// Whether a product of m rows takes tiles where the machine has them: with 16
+// rows they are a sixth slower than VPDPBUSD, with 32 as fast, with 512 a
+// seventh faster (tools/bench/README.md). Not with fixed scales, which would
+// need more of the vector ports behind the tiles.
 inline bool UseTiles(size_t m, const BlockQuantMatrix& b) {
-  return m >= kQGemmTileRows && !b.fixed_scales() && UseAmx();
+  return m >= 2 * kQGemmTileRows && !b.fixed_scales() && UseAmx();
 }
 
 // Rows for which packed activations have room.
