@@ -5,8 +5,8 @@
 //
 // A block of 32, 16 rows and 16 columns take a core of Sapphire Rapids 80
 // cycles from a cache, where the product alone is 16: loading, multiplying and
-// storing tiles take 42, however many of them are under way, and conversion and
-// scales of what was stored come on top: see tools/bench/README.md.
+// storing tiles take 42 to 57, however many of them are under way, and
+// conversion and scales of what was stored the rest: see tools/bench/README.md.
 #if defined(SLM_QUANT_QGEMM_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SLM_QUANT_QGEMM_TILES_INL_H_
 #undef SLM_QUANT_QGEMM_TILES_INL_H_

@@ -37,7 +37,7 @@ bool UseAmx();
 
 // Whether bytes that are read once are best asked for past the second cache
 // (prefetchnta). AMD's processors have more lines under way so; Intel's have far
-// fewer, those of the first cache only: 27 instead of 65 tok/s of decode.
+// fewer, those of the first cache only: 21 instead of 53 to 62 tok/s of decode.
 bool FetchesPastSecondCache();
 
 // For tests that execute the instructions of AMX in software: from here on it
