@@ -48,6 +48,9 @@ HWY_INLINE VU32 SubVector(VU32 word, int s) {
     return hn::Xor(word, hn::Set(DU32(), 0x80808080u));
   } else if constexpr (kBits == 8) {
     return word;
+  } else if (kBits == 4 && kDot != Dot::kTiles && s == 1) {
+    // One instruction with GFNI.
+    return hn::BitCast(DU32(), hn::ShiftRight<4>(hn::BitCast(DU8(), word)));
   } else {
     const VU32 mask = hn::Set(DU32(), kBits == 4 ? 0x0F0F0F0Fu : 0x03030303u);
     const VU32 q =

@@ -13,8 +13,10 @@
 #define HWY_TARGET_INCLUDE "quant/qgemm.cc"
 #include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "quant/lines_ahead-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_direct-inl.h"
+#include "quant/qgemm_one_row-inl.h"
 #include "quant/qgemm_pack-inl.h"
 #include "quant/qgemm_pairs-inl.h"
 #include "quant/qgemm_rows-inl.h"
@@ -492,11 +494,7 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
                           tiles, bytes + s.down, workers);
   gated.gate = &mlp.gate;
   gated.next = &down;
-  gated.then = {.b = mlp.down->b,
-                .scales = static_cast<const uint8_t*>(mlp.down->scales),
-                .n = mlp.down->n,
-                .row_bytes = mlp.down->row_bytes(),
-                .scale_row_bytes = mlp.down->scale_row_bytes()};
+  gated.then = RowsOf(*mlp.down);
   down.then = next;
   ClearRest(down);
   Pack(pool, gated);

@@ -61,6 +61,13 @@ struct NextWeights {
   const uint8_t* scales = nullptr;  // [n, scale_row_bytes]
   size_t n = 0, row_bytes = 0, scale_row_bytes = 0;
 };
+inline NextWeights RowsOf(const BlockQuantMatrix& b) {
+  return {.b = b.b,
+          .scales = static_cast<const uint8_t*>(b.scales),
+          .n = b.n,
+          .row_bytes = b.row_bytes(),
+          .scale_row_bytes = b.scale_row_bytes()};
+}
 
 // Bytes that QGemm needs for up to `m` rows with a pool of `threads`.
 size_t QGemmScratchBytes(size_t m, const BlockQuantMatrix& b, QGemmMode mode,

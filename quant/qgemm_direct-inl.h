@@ -11,9 +11,11 @@
 #include <cstring>
 
 #include "quant/dot-inl.h"
+#include "quant/lines_ahead-inl.h"
 #include "quant/pairs-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_args.h"
+#include "quant/qgemm_one_row-inl.h"
 #include "quant/qgemm_pack-inl.h"
 #include "quant/qgemm_rows-inl.h"
 
@@ -28,32 +30,6 @@ struct TurnedWords {
 
   HWY_INLINE VU32 operator()(int j, int) const {
     return SubVector<kDot, kBits>(w[j * kBits / 8], j % (8 / kBits));
-  }
-};
-
-// Lines that are asked for while others are multiplied, in the order of memory:
-// the processor's own prefetcher then helps. Lines of four rows in turn read 40
-// GB/s where these read 53.
-struct LinesAhead {
-  const uint8_t* at = nullptr;
-  bool past_second_cache = false;  // see cpu.h
-
-  HWY_INLINE void Fetch(size_t count) {
-    if (past_second_cache) {
-      FetchLines<0>(count);
-    } else {
-      FetchLines<2>(count);  // to the second cache
-    }
-  }
-
- private:
-  template <int kLocality>
-  HWY_INLINE void FetchLines(size_t count) {
-    HWY_UNROLL(4)
-    for (size_t i = 0; i < count; ++i) {
-      __builtin_prefetch(at, /*write=*/0, kLocality);
-      at += 64;
-    }
   }
 };
 
@@ -179,6 +155,22 @@ struct DirectSource {
   size_t stride;
 };
 
+// What is left of a chunk and of one packed row behind `blocks` blocks.
+HWY_INLINE PanelChunk Behind(PanelChunk p, size_t blocks) {
+  p.scales += blocks * kTile;
+  p.zero_points += blocks * kTile;
+  p.blocks -= blocks;
+  p.first = p.first && blocks == 0;
+  return p;
+}
+HWY_INLINE PackedRows Behind(PackedRows a, size_t blocks, size_t block_size) {
+  a.words += blocks * (block_size / 4);
+  a.scales += blocks;
+  a.init += blocks;
+  a.sums += blocks;
+  return a;
+}
+
 // Those rows, the blocks of p, times `count` packed rows.
 template <Dot kDot, int kBits, int kRows = static_cast<int>(kDirectCalls.most)>
 HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
@@ -200,7 +192,18 @@ HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
 #endif
   const bool has_zp = kind.zero_point_kind != ZeroPoints::kNone;
   for (size_t n = 0; n < kTile; n += kLanes) {
-    const LaneRows from(b.rows + n * b.stride, b.stride);
+    LaneRows from(b.rows + n * b.stride, b.stride);
+    if constexpr (kRows == 1) {
+      const size_t done =
+          OneRow<kDot, kBits>(from, p, n, a, has_zp, ahead, acc + n);
+      if (done < p.blocks) {
+        from.Advance(done * kind.block_bytes());
+        DirectKernel<kDot, kBits, 1, 0>(from, Behind(p, done), n,
+                                        Behind(a, done, kind.block_size),
+                                        has_zp, ahead, acc + n);
+      }
+      continue;
+    }
     // Blocks of 32 are what exporters write: up to 4 rows are 12 % faster
     // without a loop over units, more are not.
     constexpr int kUnitsOf32 = kRows <= 4 ? 2 * kBits / 8 : 0;
@@ -212,47 +215,6 @@ HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
                                           acc + n);
     }
   }
-}
-
-// Rows [row, row + kTile) of a product's b.
-struct DirectPlace {
-  size_t product, row;
-};
-
-// What is multiplied `count` places behind (product, n0 + n): the halves of
-// kQGemmColumns columns, product after product.
-HWY_INLINE DirectPlace PlaceBehind(const QGemmArgs& g, size_t product,
-                                   size_t n0, size_t n, size_t count) {
-  constexpr size_t kHalves = kQGemmColumns / kTile;
-  const size_t i = product * kHalves + n / kTile + count;
-  const size_t row =
-      n0 + i / kHalves / g.products() * kQGemmColumns + i % kHalves * kTile;
-  return {i / kHalves % g.products(), HWY_MIN(row, g.b->n)};
-}
-
-// The lines to ask for while (product, n0 + n) is multiplied: those of what
-// comes `count` places behind or, where the worker's share ends before that, of
-// its share of the weights after this product.
-struct DirectAhead {
-  LinesAhead b, scales;
-};
-HWY_INLINE DirectAhead AheadOf(const QGemmArgs& g, size_t worker,
-                               size_t product, size_t n0, size_t n,
-                               size_t count) {
-  const DirectPlace place = PlaceBehind(g, product, n0, n, count);
-  const BlockQuantMatrix& b = g.Matrix(place.product);
-  const size_t end = g.FirstColumn(b.n, worker + 1);
-  if (g.then.b && n0 < end && place.row >= end) {
-    const size_t row = g.FirstColumn(g.then.n, worker) +
-                       (place.row - end) * b.row_bytes() / g.then.row_bytes;
-    return {{g.then.b + row * g.then.row_bytes, g.past_second_cache},
-            {g.then.scales + row * g.then.scale_row_bytes,
-             g.past_second_cache}};
-  }
-  return {{b.b + place.row * b.row_bytes(), g.past_second_cache},
-          {static_cast<const uint8_t*>(b.scales) +
-               place.row * b.scale_row_bytes(),
-           g.past_second_cache}};
 }
 
 // Rows so far apart that all their lines fall on one set of a first-level
@@ -279,16 +241,18 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
   const BlockQuantMatrix& b = g.Matrix(product);
   const size_t blocks = b.blocks(), row_bytes = b.row_bytes();
   const size_t chunk = kQGemmMaxDepth / b.block_size;
-  const size_t far = (kQGemmBytesAhead - 1) / (kTile * row_bytes) + 1;
   for (size_t n = 0; n < columns; n += kTile) {
     DirectAhead ahead =
-        AheadOf(g, static_cast<size_t>(&w - g.workers), product, n0, n, far);
+        AheadOf(g, static_cast<size_t>(&w - g.workers), product, n0, n);
     // Missing rows at the end of b: those before them once more.
     const size_t row = HWY_MIN(n0 + n, b.n - kTile);
     uint32_t* const acc = w.acc[product] + n;
     for (size_t block = 0; block < blocks; block += chunk) {
       const size_t count = HWY_MIN(chunk, blocks - block);
-      ahead.scales.Fetch(kTile * b.scale_row_bytes() / 64 * count / blocks + 1);
+      if (ahead.scales.at) {
+        ahead.scales.Fetch(kTile * b.scale_row_bytes() / 64 * count / blocks +
+                           1);
+      }
       const PanelChunk p =
           TurnScales<kTile>(b, row, kTile, block, count, /*int8=*/true, 0, w);
       const DirectSource from = Unaliased(
@@ -303,7 +267,7 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
                               .sums = g.a_sums + at,
                               .next = 0};
         DirectRows<kDot, kBits>(from, rows, p, a, b,
-                                m == 0 ? &ahead.b : nullptr,
+                                m == 0 && ahead.b.at ? &ahead.b : nullptr,
                                 acc + m * kQGemmColumns);
       }
     }

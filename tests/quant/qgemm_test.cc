@@ -265,26 +265,29 @@ TEST_P(QGemmTest, LongRowsAndManyRowsAgreeToo) {
 // The widest values: any saturation of an int16 or int8 step would show.
 TEST_P(QGemmTest, ExtremeValuesDoNotSaturate) {
   const size_t n = 16, k = 256, m = 40;
+  const auto check = [&](int bits, size_t bs, uint8_t byte, float value) {
+    const std::vector<uint8_t> bytes(n * k * bits / 8, byte);
+    const std::vector<float> scales(n * k / bs, 1.0f);
+    const std::vector<float> a(m * k, value);
+    const BlockQuantMatrix b = {.n = n,
+                                .k = k,
+                                .bits = bits,
+                                .block_size = bs,
+                                .b = bytes.data(),
+                                .scales = scales.data()};
+    const Expected e = Oracle(a.data(), b, QGemmMode::kInt8Activations);
+    // Each number of rows has kernels of its own. All integers here are
+    // below 2^24: the result is exact.
+    for (size_t rows : {size_t{1}, size_t{5}, size_t{8}, m}) {
+      const std::vector<float> y = Product(one_, a.data(), k, rows, b, nullptr,
+                                           QGemmMode::kInt8Activations);
+      for (size_t i = 0; i < rows * n; ++i) EXPECT_EQ(y[i], e.y[i % n]);
+    }
+  };
   for (int bits : {2, 4, 8}) {
-    for (uint8_t byte : {0x00, 0xFF, 0x80, 0x7F}) {
-      for (float sign : {1.0f, -1.0f}) {
-        const std::vector<uint8_t> bytes(n * k * bits / 8, byte);
-        const std::vector<float> scales(n, 1.0f);
-        const std::vector<float> a(m * k, sign * 127.0f);
-        BlockQuantMatrix b = {.n = n,
-                              .k = k,
-                              .bits = bits,
-                              .block_size = 256,
-                              .b = bytes.data(),
-                              .scales = scales.data()};
-        const Expected e = Oracle(a.data(), b, QGemmMode::kInt8Activations);
-        // Each number of rows has kernels of its own. All integers here are
-        // below 2^24: the result is exact.
-        for (size_t rows : {size_t{1}, size_t{5}, size_t{8}, m}) {
-          const std::vector<float> y = Product(
-              one_, a.data(), k, rows, b, nullptr, QGemmMode::kInt8Activations);
-          for (size_t i = 0; i < rows * n; ++i) EXPECT_EQ(y[i], e.y[i % n]);
-        }
+    for (size_t bs : {32, 256}) {
+      for (uint8_t byte : {0x00, 0xFF, 0x80, 0x7F}) {
+        for (float value : {127.0f, -127.0f}) check(bits, bs, byte, value);
       }
     }
   }

@@ -1,5 +1,5 @@
 slm_test(quant_test
-  SOURCES quant/amx_emulator.cc quant/amx_test.cc quant/dequantize_test.cc quant/gptq_test.cc
+  SOURCES quant/amx_emulator.cc quant/amx_test.cc quant/dequantize_test.cc quant/gptq_test.cc quant/lines_ahead_test.cc
           quant/matmul_integer_test.cc
           quant/qgemm_test.cc quant/quantize_test.cc
           quant/round_together_test.cc
