@@ -67,7 +67,7 @@ struct LinesAhead {
   }
 };
 
-// What to ask for while a tile is multiplied.
+// What to ask for while kTile columns are multiplied.
 struct DirectAhead {
   LinesAhead b, scales;
 };
@@ -120,16 +120,18 @@ struct ShareInTurn {
   static constexpr size_t kPage = 4096;
 
   const NextWeights& rows;
-  size_t begin, pieces, stream_lines;
+  size_t begin, end;  // rows
+  size_t pieces, stream_lines;
 
   ShareInTurn(const NextWeights& rows, const QGemmArgs& g, size_t worker)
-      : rows(rows), begin(g.FirstColumn(rows.n, worker)) {
-    const size_t share = g.FirstColumn(rows.n, worker + 1) - begin;
-    const size_t streams =
-        HWY_MAX(share * rows.row_bytes / kPage, LinesAhead::kStreams);
+      : rows(rows),
+        begin(g.FirstColumn(rows.n, worker)),
+        end(g.FirstColumn(rows.n, worker + 1)) {
+    const size_t bytes = (end - begin) * rows.row_bytes;
+    const size_t streams = HWY_MAX(bytes / kPage, LinesAhead::kStreams);
     pieces = streams / LinesAhead::kStreams;
     const size_t in_turn = pieces * LinesAhead::kStreams * kLineBytes;
-    stream_lines = (share * rows.row_bytes + in_turn - 1) / in_turn;
+    stream_lines = (bytes + in_turn - 1) / in_turn;
   }
 
   size_t lines() const {
@@ -162,11 +164,8 @@ inline constexpr size_t kAheadInTurn = (64 << 10) / kLineBytes;
 inline DirectAhead TurnAhead(const QGemmArgs& g, size_t worker, size_t product,
                              size_t n) {
   const NextWeights rows = RowsOf(g.Matrix(product));
-  if (n < g.FirstColumn(rows.n, worker) ||
-      n >= g.FirstColumn(rows.n, worker + 1)) {
-    return {};
-  }
   const ShareInTurn share(rows, g, worker);
+  if (n < share.begin || n >= share.end) return {};
   const size_t line = (n - share.begin) * rows.row_bytes / kLineBytes;
   if (product > 0 && line == 0) {
     // The product before has asked for those of product 0.

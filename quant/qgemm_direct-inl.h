@@ -202,14 +202,11 @@ HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
                                         Behind(a, done, kind.block_size),
                                         has_zp, ahead, acc + n);
       }
-      continue;
-    }
-    // Blocks of 32 are what exporters write: up to 4 rows are 12 % faster
-    // without a loop over units, more are not.
-    constexpr int kUnitsOf32 = kRows <= 4 ? 2 * kBits / 8 : 0;
-    if (kUnitsOf32 > 0 && p.groups_per_block == 2) {
-      DirectKernel<kDot, kBits, kRows, kUnitsOf32>(from, p, n, a, has_zp, ahead,
-                                                   acc + n);
+    } else if (kRows <= 4 && p.groups_per_block == 2) {
+      // Blocks of 32 are what exporters write: up to 4 rows are 12 % faster
+      // without a loop over units, more are not.
+      DirectKernel<kDot, kBits, kRows, kRows <= 4 ? 2 * kBits / 8 : 0>(
+          from, p, n, a, has_zp, ahead, acc + n);
     } else {
       DirectKernel<kDot, kBits, kRows, 0>(from, p, n, a, has_zp, ahead,
                                           acc + n);
@@ -255,9 +252,12 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
       }
       const PanelChunk p =
           TurnScales<kTile>(b, row, kTile, block, count, /*int8=*/true, 0, w);
-      const DirectSource from = Unaliased(
-          {b.b + row * row_bytes + block * b.block_bytes(), row_bytes},
-          count * b.block_bytes(), w);
+      DirectSource from = {b.b + row * row_bytes + block * b.block_bytes(),
+                           row_bytes};
+      // A kernel of one row uses each line up at once.
+      if (g.m > 1 || UsePairs(b)) {
+        from = Unaliased(from, count * b.block_bytes(), w);
+      }
       for (size_t m = 0, rows; m < g.m; m += rows) {
         rows = RowsOfCall(m, g.m, kDirectCalls);
         const size_t at = m * blocks + block * rows;
