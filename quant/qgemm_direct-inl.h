@@ -192,21 +192,13 @@ HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
 #endif
   const bool has_zp = kind.zero_point_kind != ZeroPoints::kNone;
   for (size_t n = 0; n < kTile; n += kLanes) {
-    LaneRows from(b.rows + n * b.stride, b.stride);
-    if constexpr (kRows == 1) {
-      const size_t done =
-          OneRow<kDot, kBits>(from, p, n, a, has_zp, ahead, acc + n);
-      if (done < p.blocks) {
-        from.Advance(done * kind.block_bytes());
-        DirectKernel<kDot, kBits, 1, 0>(from, Behind(p, done), n,
-                                        Behind(a, done, kind.block_size),
-                                        has_zp, ahead, acc + n);
-      }
-    } else if (kRows <= 4 && p.groups_per_block == 2) {
-      // Blocks of 32 are what exporters write: up to 4 rows are 12 % faster
-      // without a loop over units, more are not.
-      DirectKernel<kDot, kBits, kRows, kRows <= 4 ? 2 * kBits / 8 : 0>(
-          from, p, n, a, has_zp, ahead, acc + n);
+    const LaneRows from(b.rows + n * b.stride, b.stride);
+    // Blocks of 32 are what exporters write: up to 4 rows are 12 % faster
+    // without a loop over units, more are not.
+    constexpr int kUnitsOf32 = kRows <= 4 ? 2 * kBits / 8 : 0;
+    if (kUnitsOf32 > 0 && p.groups_per_block == 2) {
+      DirectKernel<kDot, kBits, kRows, kUnitsOf32>(from, p, n, a, has_zp, ahead,
+                                                   acc + n);
     } else {
       DirectKernel<kDot, kBits, kRows, 0>(from, p, n, a, has_zp, ahead,
                                           acc + n);
@@ -214,10 +206,36 @@ HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
   }
 }
 
+// Whether the only row of a takes the kernel for it. Not on AMD's processors,
+// where turning sums for four rows at a time decoded Llama-3.2-1B a sixth
+// slower (Zen 5; this kernel was not timed there).
+HWY_INLINE bool UseOneRow(const QGemmArgs& g) {
+  return g.m == 1 && !g.past_second_cache && !UsePairs(*g.b);
+}
+
+// As DirectRows for that one.
+template <Dot kDot, int kBits>
+HWY_INLINE void DirectRow(const DirectSource& b, const PanelChunk& p,
+                          const PackedRows& a, const BlockQuantMatrix& kind,
+                          LinesAhead* ahead, uint32_t* acc) {
+  const bool has_zp = kind.zero_point_kind != ZeroPoints::kNone;
+  for (size_t n = 0; n < kTile; n += kLanes) {
+    LaneRows from(b.rows + n * b.stride, b.stride);
+    const size_t done =
+        OneRow<kDot, kBits>(from, p, n, a, has_zp, ahead, acc + n);
+    if (done == p.blocks) continue;
+    from.Advance(done * kind.block_bytes());
+    DirectKernel<kDot, kBits, 1, 0>(from, Behind(p, done), n,
+                                    Behind(a, done, kind.block_size), has_zp,
+                                    ahead, acc + n);
+  }
+}
+
 // Rows so far apart that all their lines fall on one set of a first-level
 // cache, which has 8 or 12 ways, throw each other out before they are used up:
 // a copy is read instead (K = 8192 in 4 bits: 66 instead of 58 GB/s with one
-// row, 860 instead of 715 GOPS with 8). Elsewhere it would cost a quarter.
+// row, 860 instead of 715 GOPS with 8). Elsewhere it would cost a quarter, and
+// the kernel for one row, which uses each line up at once, a sixth.
 HWY_INLINE DirectSource Unaliased(const DirectSource& from, size_t bytes,
                                   QGemmWorker& w) {
   constexpr size_t kWayBytes = 4096, kLine = 64;
@@ -238,6 +256,7 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
   const BlockQuantMatrix& b = g.Matrix(product);
   const size_t blocks = b.blocks(), row_bytes = b.row_bytes();
   const size_t chunk = kQGemmMaxDepth / b.block_size;
+  const bool one_row = UseOneRow(g);
   for (size_t n = 0; n < columns; n += kTile) {
     DirectAhead ahead =
         AheadOf(g, static_cast<size_t>(&w - g.workers), product, n0, n);
@@ -252,22 +271,27 @@ void DirectTile(const QGemmArgs& g, size_t product, size_t n0, size_t columns,
       }
       const PanelChunk p =
           TurnScales<kTile>(b, row, kTile, block, count, /*int8=*/true, 0, w);
-      DirectSource from = {b.b + row * row_bytes + block * b.block_bytes(),
-                           row_bytes};
-      // A kernel of one row uses each line up at once.
-      if (g.m > 1 || UsePairs(b)) {
-        from = Unaliased(from, count * b.block_bytes(), w);
+      const DirectSource in_place = {
+          b.b + row * row_bytes + block * b.block_bytes(), row_bytes};
+      const auto packed = [&](size_t m, size_t rows) HWY_ATTR {
+        const size_t at = m * blocks + block * rows;
+        return PackedRows{.words = g.a_words + at * (b.block_size / 4),
+                          .scales = g.a_scales + at,
+                          .init = g.a_init + at,
+                          .sums = g.a_sums + at,
+                          .next = 0};
+      };
+      LinesAhead* const lines = ahead.b.at ? &ahead.b : nullptr;
+      if (one_row) {
+        DirectRow<kDot, kBits>(in_place, p, packed(0, 1), b, lines, acc);
+        continue;
       }
+      const DirectSource from =
+          Unaliased(in_place, count * b.block_bytes(), w);
       for (size_t m = 0, rows; m < g.m; m += rows) {
         rows = RowsOfCall(m, g.m, kDirectCalls);
-        const size_t at = m * blocks + block * rows;
-        const PackedRows a = {.words = g.a_words + at * (b.block_size / 4),
-                              .scales = g.a_scales + at,
-                              .init = g.a_init + at,
-                              .sums = g.a_sums + at,
-                              .next = 0};
-        DirectRows<kDot, kBits>(from, rows, p, a, b,
-                                m == 0 && ahead.b.at ? &ahead.b : nullptr,
+        DirectRows<kDot, kBits>(from, rows, p, packed(m, rows), b,
+                                m == 0 ? lines : nullptr,
                                 acc + m * kQGemmColumns);
       }
     }

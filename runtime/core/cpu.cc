@@ -124,6 +124,11 @@ std::string Join(const std::vector<std::string>& names) {
   return text;
 }
 
+std::atomic<bool>& PastSecondCache() {
+  static std::atomic<bool> past{CpuIsAmd()};
+  return past;
+}
+
 }  // namespace
 
 std::vector<std::string> UsableTargets() {
@@ -139,9 +144,10 @@ bool UseAvxVnni() { return AvxVnni().load(std::memory_order_relaxed); }
 bool UseAmx() { return Amx().load(std::memory_order_relaxed); }
 
 bool FetchesPastSecondCache() {
-  static const bool past = CpuIsAmd();
-  return past;
+  return PastSecondCache().load(std::memory_order_relaxed);
 }
+
+void SetFetchesPastSecondCacheForTest(bool past) { PastSecondCache() = past; }
 
 void SetAmxForTest(bool there) {
   (void)ForceTarget("");

@@ -35,10 +35,12 @@ bool UseAvxVnni();
 // for the target "AMX", likewise.
 bool UseAmx();
 
-// Whether bytes that are read once are best asked for past the second cache
-// (prefetchnta). AMD's processors have more lines under way so; Intel's have far
-// fewer, those of the first cache only: 21 instead of 53 to 62 tok/s of decode.
+// Whether bytes that are read once are best asked for in order and past the
+// second cache (prefetchnta). AMD's processors have more lines under way so;
+// Intel's have far fewer, those of the first cache only: 21 instead of 53 to 62
+// tok/s of decode, and 66 to 87 by pages in turn (quant/lines_ahead-inl.h).
 bool FetchesPastSecondCache();
+void SetFetchesPastSecondCacheForTest(bool past);
 
 // For tests that execute the instructions of AMX in software: from here on it
 // is there, if AVX3_DL is, or not there. Lifts ForceTarget.

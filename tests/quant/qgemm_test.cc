@@ -192,9 +192,15 @@ class QGemmTest : public testing::TestWithParam<std::string> {
     }
     EXPECT_EQ(y, Product(three_, a, lda, m, b.view, add, mode)) << "3 threads";
     for (size_t r = 0; r < m; r += 1 + m / 2) {
-      const std::vector<float> row =
-          Product(one_, a + r * lda, lda, 1, b.view, add, mode);
-      EXPECT_TRUE(SameBits(row.data(), y.data() + r * c.n, c.n)) << "alone";
+      // Of one row the order of lines decides on the kernel, too.
+      for (bool past_second_cache : {true, false}) {
+        SetFetchesPastSecondCacheForTest(past_second_cache);
+        const std::vector<float> row =
+            Product(three_, a + r * lda, lda, 1, b.view, add, mode);
+        EXPECT_TRUE(SameBits(row.data(), y.data() + r * c.n, c.n))
+            << "alone, past_second_cache " << past_second_cache;
+      }
+      SetFetchesPastSecondCacheForTest(past_);
       const size_t some = std::min<size_t>(m - r, 1 + rng_() % 9);
       const std::vector<float> rows =
           Product(three_, a + r * lda, lda, some, b.view, add, mode);
@@ -204,6 +210,7 @@ class QGemmTest : public testing::TestWithParam<std::string> {
   }
 
   std::unique_ptr<AmxForTest> amx_;
+  const bool past_ = FetchesPastSecondCache();
   std::mt19937 rng_{20};
   ThreadPool one_{1}, three_{3};
 };
