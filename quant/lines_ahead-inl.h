@@ -72,6 +72,7 @@ struct DirectAhead {
   LinesAhead b, scales;
 };
 
+// Those of `row` and so on.
 inline DirectAhead InOrder(const NextWeights& rows, size_t row, bool past) {
   DirectAhead ahead;
   ahead.b.at = rows.b + row * rows.row_bytes;

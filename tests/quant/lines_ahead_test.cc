@@ -4,6 +4,7 @@
 #include "quant/lines_ahead-inl.h"
 
 #include <map>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -16,9 +17,10 @@ constexpr size_t kStep = 4;  // lines that a kernel asks for at a time
 TEST(LinesAhead, EveryLineOfAShareOnce) {
   for (size_t row_bytes : {16, 48, 448, 896, 1440, 2432, 4864, 8192}) {
     for (size_t n : {32, 64, 896, 1152}) {
+      const std::vector<uint8_t> weights(n * row_bytes);
       for (size_t threads : {1, 2, 3}) {
-        const NextWeights rows = {.b = nullptr,
-                                  .scales = nullptr,
+        const NextWeights rows = {.b = weights.data(),
+                                  .scales = weights.data(),
                                   .n = n,
                                   .row_bytes = row_bytes,
                                   .scale_row_bytes = 2};
@@ -29,8 +31,9 @@ TEST(LinesAhead, EveryLineOfAShareOnce) {
                                           << ", worker " << worker << " of "
                                           << threads);
           const ShareInTurn share(rows, g, worker);
-          const size_t begin = g.FirstColumn(n, worker) * row_bytes;
-          const size_t end = g.FirstColumn(n, worker + 1) * row_bytes;
+          const auto first = reinterpret_cast<uintptr_t>(weights.data());
+          const size_t begin = first + g.FirstColumn(n, worker) * row_bytes;
+          const size_t end = first + g.FirstColumn(n, worker + 1) * row_bytes;
           std::map<uintptr_t, int> asked;
           LinesAhead walk = share.From(0).b;
           for (size_t i = 0; i < share.lines(); i += kStep) {
