@@ -242,9 +242,9 @@ void TileRangeFor(const QGemmArgs& g, size_t begin, size_t end, size_t worker) {
 
 #if SLM_QGEMM_TILES
 
-template <bool kHasZp>
+template <TileSums kSums>
 RowsFunction TileRowsOf(size_t) {
-  return TileRows<kHasZp>;
+  return TileRows<kSums>;
 }
 
 template <int kBits>
@@ -254,7 +254,9 @@ void TileTilesOfBits(const QGemmArgs& g, size_t begin, size_t end,
   const TileKernels tiles = {
       .prepare = zp ? PrepareChunk<kNativeDot, kBits, true>
                     : PrepareChunk<Dot::kTiles, kBits, true>,
-      .kernel = zp ? TileRowsOf<true> : TileRowsOf<false>,
+      .kernel = UsePairs(*g.b) ? TileRowsOf<TileSums::kPairs>
+                : zp           ? TileRowsOf<TileSums::kZeroPoints>
+                               : TileRowsOf<TileSums::kFloats>,
       .calls = kTileCalls,
       .quantize = QuantizeTile<kNativeDot>,
       .direct = nullptr};
@@ -435,7 +437,7 @@ GatedMlpLayout LayoutOf(size_t m, const BlockQuantMatrix& b,
 }  // namespace
 
 bool MultipliesFixedScales() {
-  return HWY_DYNAMIC_DISPATCH(HasPairs)() && !UseAmx();
+  return HWY_DYNAMIC_DISPATCH(HasPairs)();
 }
 
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up) {
@@ -458,7 +460,7 @@ void QGemm(ThreadPool& pool, const float* a, size_t lda, size_t m,
   SLM_DCHECK(!gate || CanGate(b, *gate->up));
   if (m == 0) return;
   auto* bytes = static_cast<uint8_t*>(scratch);
-  const bool tiles = mode == QGemmMode::kInt8Activations && UseTiles(m, b);
+  const bool tiles = mode == QGemmMode::kInt8Activations && UseTiles(m);
   QGemmArgs args = ArgsOf(a, lda, m, b, bias, c, ldc, mode, tiles, bytes,
                           bytes + LayoutOf(m, b, mode).total);
   args.gate = gate;
@@ -487,7 +489,7 @@ void QGatedMlp(ThreadPool& pool, const float* a, size_t lda, size_t m,
   auto* bytes = static_cast<uint8_t*>(scratch);
   void* workers = bytes + s.workers;
   // The first one's steps of rows are those in which the second one's are made.
-  const bool tiles = UseTiles(m, *mlp.b) && UseTiles(m, *mlp.down);
+  const bool tiles = UseTiles(m);
   QGemmArgs gated = ArgsOf(a, lda, m, *mlp.b, mlp.bias, nullptr, 0, mode, tiles,
                            bytes, workers);
   QGemmArgs down = ArgsOf(nullptr, 0, m, *mlp.down, mlp.down_bias, y, ldy, mode,

@@ -48,8 +48,7 @@ struct QGemmGate {
 bool CanGate(const BlockQuantMatrix& b, const BlockQuantMatrix& up);
 
 // Whether fixed scales are faster here, in mode kInt8Activations: the target
-// multiplies by them as they are, where others turn them into float32, and
-// there are no tiles (AMX), which do not take them.
+// multiplies by them as they are, where others turn them into float32.
 bool MultipliesFixedScales();
 
 // The weights that the caller reads next, if it knows. A product of few rows

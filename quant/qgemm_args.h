@@ -36,11 +36,8 @@ inline constexpr size_t kQGemmBytesAhead = 8 << 10;
 
 // Whether a product of m rows takes tiles where the machine has them: with 16
 // rows they are a sixth slower than VPDPBUSD, with 32 as fast, with 512 a
-// seventh faster (tools/bench/README.md). Not with fixed scales, which would
-// need more of the vector ports behind the tiles.
-inline bool UseTiles(size_t m, const BlockQuantMatrix& b) {
-  return m >= 2 * kQGemmTileRows && !b.fixed_scales() && UseAmx();
-}
+// seventh faster (tools/bench/README.md).
+inline bool UseTiles(size_t m) { return m >= 2 * kQGemmTileRows && UseAmx(); }
 
 // Rows for which packed activations have room.
 inline size_t PackedRowsFor(size_t m) {
@@ -108,7 +105,8 @@ struct PanelChunk {
 struct PackedRows {
   // [Kp/16][R][4]; tiles: [blocks][R][bs/4]; pairs: [Kp/32][R][4][2]
   const uint32_t* words;
-  // [blocks][R] bits of float32; pairs: [blocks/2][R][2], see MakePairScales
+  // [blocks][R] bits of float32; pairs, in tiles as elsewhere: [blocks/2][R][2],
+  // see MakePairScales
   const uint32_t* scales;
   // [blocks][R] int32: where the dot product starts; pairs: [blocks/2][R][2]
   const uint32_t* init;

@@ -156,8 +156,8 @@ struct DirectSource {
 };
 
 // What is left of a chunk and of one packed row behind `blocks` blocks.
-HWY_INLINE PanelChunk Behind(PanelChunk p, size_t blocks) {
-  p.scales += blocks * kTile;
+HWY_INLINE PanelChunk Behind(PanelChunk p, size_t blocks, bool pairs) {
+  p.scales += (pairs ? blocks / 2 : blocks) * kTile;
   p.zero_points += blocks * kTile;
   p.blocks -= blocks;
   p.first = p.first && blocks == 0;
@@ -210,7 +210,7 @@ HWY_INLINE void DirectRows(const DirectSource& b, size_t count,
 // where turning sums for four rows at a time decoded Llama-3.2-1B a sixth
 // slower (Zen 5; this kernel was not timed there).
 HWY_INLINE bool UseOneRow(const QGemmArgs& g) {
-  return g.m == 1 && !g.past_second_cache && !UsePairs(*g.b);
+  return g.m == 1 && !g.past_second_cache;
 }
 
 // As DirectRows for that one.
@@ -218,6 +218,19 @@ template <Dot kDot, int kBits>
 HWY_INLINE void DirectRow(const DirectSource& b, const PanelChunk& p,
                           const PackedRows& a, const BlockQuantMatrix& kind,
                           LinesAhead* ahead, uint32_t* acc) {
+#if SLM_QGEMM_PAIRS
+  if constexpr (kBits == 4) {
+    if (UsePairs(kind)) {
+      LaneRows from(b.rows, b.stride);
+      const size_t done = OneRowKernel<kDot, 4, kVectorUnits, true, true>(
+          from, p, 0, a, false, ahead, acc);
+      if (done == p.blocks) return;
+      from.Advance(done * kUnitBytes);
+      return DirectPairKernel<1>(from, Behind(p, done, /*pairs=*/true),
+                                 Behind(a, done, kind.block_size), ahead, acc);
+    }
+  }
+#endif
   const bool has_zp = kind.zero_point_kind != ZeroPoints::kNone;
   for (size_t n = 0; n < kTile; n += kLanes) {
     LaneRows from(b.rows + n * b.stride, b.stride);
@@ -225,7 +238,7 @@ HWY_INLINE void DirectRow(const DirectSource& b, const PanelChunk& p,
         OneRow<kDot, kBits>(from, p, n, a, has_zp, ahead, acc + n);
     if (done == p.blocks) continue;
     from.Advance(done * kind.block_bytes());
-    DirectKernel<kDot, kBits, 1, 0>(from, Behind(p, done), n,
+    DirectKernel<kDot, kBits, 1, 0>(from, Behind(p, done, /*pairs=*/false), n,
                                     Behind(a, done, kind.block_size), has_zp,
                                     ahead, acc + n);
   }

@@ -17,6 +17,7 @@
 
 #include "quant/dot-inl.h"
 #include "quant/lines_ahead-inl.h"
+#include "quant/pairs-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_args.h"
 
@@ -40,6 +41,36 @@ HWY_INLINE RowWords<kBits> LoadRowWords(const uint32_t* a) {
   const VU32 upper = hn::LoadU(du, a + kLanes);
   return {hn::ConcatEven(du, upper, lower), hn::ConcatOdd(du, upper, lower)};
 }
+
+#if SLM_QGEMM_PAIRS
+
+// Likewise of two pairs, whose words lie side by side (PackedRows).
+HWY_INLINE RowWords<4> LoadPairRowWords(const uint32_t* a) {
+  const DU32 du;
+  alignas(64) static constexpr uint32_t kFirst[kLanes] = {
+      0, 4, 8, 12, 1, 5, 9, 13, 16, 20, 24, 28, 17, 21, 25, 29};
+  const VU32 first = hn::Load(du, kFirst);
+  const VU32 second = hn::Add(first, hn::Set(du, 2));
+  const VU32 lower = hn::LoadU(du, a), upper = hn::LoadU(du, a + kLanes);
+  return {hn::TwoTablesLookupLanes(du, lower, upper,
+                                   hn::IndicesFromVec(du, first)),
+          hn::TwoTablesLookupLanes(du, lower, upper,
+                                   hn::IndicesFromVec(du, second))};
+}
+
+// y + the part of a pair: sums of its blocks less what they start with.
+HWY_INLINE VF32 AddRowPair(VI32 even, VI32 odd, const uint32_t* init, VU32 w,
+                           const uint32_t* scales, VF32 y) {
+  const DI16 d16;
+  const DI32 di;
+  even = hn::Add(even, hn::BitCast(di, BroadcastWord(init)));
+  odd = hn::Add(odd, hn::BitCast(di, BroadcastWord(init + 1)));
+  return AddSums(hn::OddEven(hn::BitCast(d16, hn::ShiftLeft<16>(odd)),
+                             hn::BitCast(d16, even)),
+                 w, scales, y);
+}
+
+#endif  // SLM_QGEMM_PAIRS
 
 // sum + the products of a vector of b at p.
 template <Dot kDot, int kBits>
@@ -127,7 +158,9 @@ HWY_INLINE void TransposeUnits(VI32 (&v)[kVectorUnits]) {
 // all that are whole steps of kBlocks, which a vector holds. kBlocks == 1: a
 // block is a vector or more, and a vector where kOneVector. A function of its
 // own: among the others g++ 12 stores and loads every vector of b once more.
-template <Dot kDot, int kBits, size_t kBlocks, bool kOneVector>
+// kPairs: as DirectPairKernel does, and a vector holds two pairs.
+template <Dot kDot, int kBits, size_t kBlocks, bool kOneVector,
+          bool kPairs = false>
 HWY_NOINLINE size_t OneRowKernel(const LaneRows& from, const PanelChunk& p,
                                  size_t lane, const PackedRows& a, bool has_zp,
                                  LinesAhead* ahead,
@@ -143,7 +176,12 @@ HWY_NOINLINE size_t OneRowKernel(const LaneRows& from, const PanelChunk& p,
   size_t block = 0, offset = 0;
   for (; block + kBlocks <= p.blocks; block += kBlocks) {
     VI32 sums[kVectorUnits];
-    const RowWords<kBits> words = LoadRowWords<kBits>(aq);
+    const RowWords<kBits> words = [&]() HWY_ATTR {
+#if SLM_QGEMM_PAIRS
+      if constexpr (kPairs) return LoadPairRowWords(aq);
+#endif
+      return LoadRowWords<kBits>(aq);
+    }();
     HWY_UNROLL(4)
     for (size_t i = 0; i < kVectorUnits; ++i) {
       const uint8_t* rows = from.block[i] + offset;
@@ -160,6 +198,17 @@ HWY_NOINLINE size_t OneRowKernel(const LaneRows& from, const PanelChunk& p,
     offset += vectors * kVectorBytes;
     aq += vectors * kWords;
     TransposeUnits(sums);
+#if SLM_QGEMM_PAIRS
+    if constexpr (kPairs) {
+      HWY_UNROLL(2)
+      for (size_t i = 0; i < kBlocks; i += 2) {
+        y = AddRowPair(sums[i], sums[i + 1], a.init + block + i,
+                       LoadWords(p.scales + (block + i) / 2 * kTile),
+                       a.scales + block + i, y);
+      }
+      continue;
+    }
+#endif
     HWY_UNROLL(4)
     for (size_t i = 0; i < kBlocks; ++i) {
       VI32 sum = hn::BitCast(DI32(), BroadcastWord(a.init + block + i));
@@ -176,6 +225,12 @@ HWY_NOINLINE size_t OneRowKernel(const LaneRows& from, const PanelChunk& p,
     }
   }
   if (ahead) *ahead = lines;
+#if SLM_QGEMM_PAIRS
+  if (kPairs && block == p.blocks) {
+    StorePairSum(y, p, lane, acc);
+    return block;
+  }
+#endif
   StoreFloats(y, acc);
   return block;
 }

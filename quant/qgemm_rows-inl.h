@@ -210,14 +210,15 @@ HWY_INLINE bool UseDirect(const QGemmArgs& g) {
 struct Int8Call {
   size_t first;         // row of a
   size_t rows, stride;  // that it has, and that there is room for
-  bool pairs;           // two blocks lie side by side, see PackedRows
+  bool pairs;           // UsePairs
+  bool side_by_side;    // words of a pair's blocks, see PackedRows
   size_t row, group;    // words from a row to the next, from 16 columns to the
                         // next of a row
 
   // Words before row 0's in a block of bs.
   size_t WordsTo(size_t block, size_t bs) const {
-    return pairs ? block / 2 * 2 * (bs / 4) * stride + block % 2
-                 : block * (bs / 4) * stride;
+    return side_by_side ? block / 2 * 2 * (bs / 4) * stride + block % 2
+                        : block * (bs / 4) * stride;
   }
   // Numbers, one a block and row, before that of row r of g's arrays.
   size_t NumbersTo(size_t blocks, size_t block, size_t r) const {
@@ -227,30 +228,33 @@ struct Int8Call {
 };
 template <Dot kDot>
 HWY_INLINE Int8Call Int8CallAt(size_t first, const QGemmArgs& g) {
+  const bool pairs = UsePairs(*g.b);
   if (g.tiles) {
     return {.first = first,
             .rows = RowsOfCall(first, g.m, kTileCalls),
             .stride = kQGemmTileRows,
-            .pairs = false,
+            .pairs = pairs,
+            .side_by_side = false,
             .row = g.b->block_size / 4,
             .group = 4};
   }
   const size_t rows =
       RowsOfCall(first, g.m, UseDirect(g) ? kDirectCalls : kInt8Calls<kDot>);
-  const bool pairs = UsePairs(*g.b);
   const size_t row = pairs ? 8 : 4;
   return {.first = first,
           .rows = rows,
           .stride = rows,
           .pairs = pairs,
+          .side_by_side = pairs,
           .row = row,
           .group = rows * row};
 }
 
-// Four words, at `to` or, of a pair's block, every second one from there on.
-HWY_INLINE void StoreGroup(hn::Vec<hn::Full128<uint8_t>> group, bool pairs,
-                           uint32_t* HWY_RESTRICT to) {
-  if (pairs) {
+// Four words, at `to` or, where two blocks are side by side, every second one
+// from there on.
+HWY_INLINE void StoreGroup(hn::Vec<hn::Full128<uint8_t>> group,
+                           bool side_by_side, uint32_t* HWY_RESTRICT to) {
+  if (side_by_side) {
     alignas(16) uint32_t words[4];
     hn::Store(hn::BitCast(hn::Full128<uint32_t>(), group),
               hn::Full128<uint32_t>(), words);
@@ -300,7 +304,8 @@ HWY_NOINLINE void QuantizeRow(const QGemmArgs& g, const Int8Call& call,
       StoreNumbers(four, i, call.NumbersTo(b.blocks(), block + i, r), g);
       uint32_t* to = words + call.WordsTo(block + i, bs);
       for (size_t k = 0; k < bs; k += 16, to += call.group) {
-        StoreGroup(LoadGroup<kBits>(four.q + i * bs + k), call.pairs, to);
+        StoreGroup(LoadGroup<kBits>(four.q + i * bs + k), call.side_by_side,
+                   to);
       }
     }
     block += count;
@@ -327,6 +332,8 @@ HWY_INLINE void PackFloatRow(const float* a, const BlockQuantMatrix& b,
 inline void FinishRows(const QGemmArgs& g, size_t begin, size_t end) {
   if (!UsePairs(*g.b)) return;
   const size_t blocks = g.b->blocks();
+  // The last tile has room for, and zeros of, rows that there are none of.
+  if (g.tiles && end == g.m) end = PackedRowsFor(end);
   MakePairScales(g.a_scales + begin * blocks, (end - begin) * blocks / 2);
 }
 
@@ -380,8 +387,8 @@ HWY_NOINLINE void QuantizeStep(const float* tile, size_t begin, size_t end,
     for (size_t i = 0; i < bs / 16; ++i) {
       uint32_t* to = words + i * call.group;
       for (size_t r = 0; r < rows; ++r, to += call.row) {
-        StoreGroup(LoadGroup<kBits>(s.q + (from + r) * bs + i * 16), call.pairs,
-                   to);
+        StoreGroup(LoadGroup<kBits>(s.q + (from + r) * bs + i * 16),
+                   call.side_by_side, to);
       }
     }
     for (size_t r = 0; r < rows; ++r) {

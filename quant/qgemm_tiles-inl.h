@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The kernel of QGemm for many rows on AMX: dot products of 16 rows and 16
-// columns as one tile, the rest as everywhere (AddBlock), so that c has the
-// same bits. For one SIMD target.
+// columns as one tile, the rest as everywhere (AddBlock, AddSums), so that c
+// has the same bits. For one SIMD target.
 //
 // A block of 32, 16 rows and 16 columns take a core of Sapphire Rapids 80
 // cycles from a cache, where the product alone is 16: loading, multiplying and
@@ -15,6 +15,7 @@
 #endif
 
 #include "hwy/cache_control.h"
+#include "quant/pairs-inl.h"
 #include "quant/qgemm-inl.h"
 #include "quant/qgemm_args.h"
 #include "runtime/core/amx.h"
@@ -64,6 +65,14 @@ HWY_INLINE void MultiplyBlock(const uint32_t* a, const uint32_t* panel,
   AmxStore<kSet>(sums, kTile * sizeof *sums);
 }
 
+// How sums of tiles become sums of a product.
+enum class TileSums {
+  kFloats,      // AddBlock
+  kZeroPoints,  // AddBlock<true>; weights are unsigned
+  kPairs,       // AddSums, of two blocks
+};
+
+// y [r] += a block; `sums` [16][16].
 template <bool kHasZp>
 HWY_INLINE void AddTile(const int32_t* sums, const PanelChunk& p, size_t n,
                         size_t block, const PackedRows& a,
@@ -79,13 +88,32 @@ HWY_INLINE void AddTile(const int32_t* sums, const PanelChunk& p, size_t n,
   }
 }
 
-// acc [r][n] += as Int8Kernel, for 16 rows and the 16 columns from n on. The
-// tile unit is a block ahead of the vectors.
-template <bool kHasZp>
+// y [r] += two blocks; `sums` [2][16][16].
+HWY_INLINE void AddTilePair(const int32_t* sums, const PanelChunk& p, size_t n,
+                            size_t pair, const PackedRows& a,
+                            VF32 (&y)[kAmxRows]) {
+  const VU32 w = LoadWords(p.scales + pair * kQGemmColumns + n);
+  // The low halves of odd sums to the high halves of even ones.
+  const __m512i up = _mm512_set4_epi32(0x0D0C0000, 0x09080000, 0x05040000,
+                                       0x01000000);
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kAmxRows; ++r) {
+    const VI32 even = hn::Load(DI32(), sums + r * kTile);
+    const VI32 odd = hn::Load(DI32(), sums + (kAmxRows + r) * kTile);
+    const VI16 both{_mm512_mask_shuffle_epi8(even.raw, 0xCCCCCCCCCCCCCCCC,
+                                             odd.raw, up)};
+    y[r] = AddSums(both, w, a.scales + (pair * kAmxRows + r) * 2, y[r]);
+  }
+}
+
+// acc [r][n] += as Int8Kernel or PairKernel, for 16 rows and the 16 columns
+// from n on. The tile unit is two blocks ahead of the vectors.
+template <TileSums kSums>
 HWY_INLINE void TileKernel(const PanelChunk& p, size_t n, const PackedRows& a,
                            uint32_t* HWY_RESTRICT acc) {
+  constexpr bool kSigned = kSums != TileSums::kZeroPoints;
   const size_t bs = p.groups_per_block * 16;
-  alignas(64) int32_t sums[kTileSets][kAmxRows * kTile];
+  alignas(64) int32_t sums[2][kTileSets * kAmxRows * kTile];
   VF32 y[kAmxRows];
   HWY_UNROLL(16)
   for (size_t r = 0; r < kAmxRows; ++r) {
@@ -93,36 +121,47 @@ HWY_INLINE void TileKernel(const PanelChunk& p, size_t n, const PackedRows& a,
   }
   const uint32_t* HWY_RESTRICT panel = p.words + n;
   const size_t panel_words = bs / 4 * kQGemmColumns, words = bs / 4 * kAmxRows;
-  MultiplyBlock<0, !kHasZp>(a.words, panel, bs, sums[0]);
-  for (size_t block = 0; block < p.blocks; ++block) {
+  const auto multiply = [&](size_t block) HWY_ATTR {
+    int32_t* to = sums[block / kTileSets % 2];
+    MultiplyBlock<0, kSigned>(a.words + block * words,
+                              panel + block * panel_words, bs, to);
+    if (block + 1 >= p.blocks) return;
+    MultiplyBlock<1, kSigned>(a.words + (block + 1) * words,
+                              panel + (block + 1) * panel_words, bs,
+                              to + kAmxRows * kTile);
+  };
+  multiply(0);
+  for (size_t block = 0; block < p.blocks; block += kTileSets) {
     // The weights of the next chunk, or the next rows: from further out.
-    if (n == 0 && p.next) PrefetchNext(p, block);
-    for (size_t i = 0; n > 0 && i < words; i += 16) {
+    const size_t count = HWY_MIN(p.blocks - block, size_t{kTileSets});
+    for (size_t i = 0; n == 0 && p.next && i < count; ++i) {
+      PrefetchNext(p, block + i);
+    }
+    for (size_t i = 0; n > 0 && i < count * words; i += 16) {
       hwy::Prefetch(a.words + block * words + a.next + i);
     }
-    const size_t ahead = block + 1;
-    if (block % 2 == 0) {
-      if (ahead < p.blocks) {
-        MultiplyBlock<1, !kHasZp>(a.words + ahead * words,
-                                  panel + ahead * panel_words, bs, sums[1]);
-      }
-      AddTile<kHasZp>(sums[0], p, n, block, a, y);
+    if (block + kTileSets < p.blocks) multiply(block + kTileSets);
+    const int32_t* from = sums[block / kTileSets % 2];
+    if constexpr (kSums == TileSums::kPairs) {
+      AddTilePair(from, p, n, block / 2, a, y);
     } else {
-      if (ahead < p.blocks) {
-        MultiplyBlock<0, !kHasZp>(a.words + ahead * words,
-                                  panel + ahead * panel_words, bs, sums[0]);
+      for (size_t i = 0; i < count; ++i) {
+        AddTile<!kSigned>(from + i * kAmxRows * kTile, p, n, block + i, a, y);
       }
-      AddTile<kHasZp>(sums[1], p, n, block, a, y);
     }
   }
   HWY_UNROLL(16)
   for (size_t r = 0; r < kAmxRows; ++r) {
-    StoreFloats(y[r], acc + r * kQGemmColumns);
+    if constexpr (kSums == TileSums::kPairs) {
+      StorePairSum(y[r], p, n, acc + r * kQGemmColumns);
+    } else {
+      StoreFloats(y[r], acc + r * kQGemmColumns);
+    }
   }
 }
 
 // One chunk of a panel times a tile of packed rows from `row` on.
-template <bool kHasZp>
+template <TileSums kSums>
 void TileRows(const QGemmArgs& g, const PanelChunk& p, size_t block, size_t row,
               uint32_t* acc) {
   const size_t blocks = g.b->blocks(), bs = g.b->block_size;
@@ -133,7 +172,7 @@ void TileRows(const QGemmArgs& g, const PanelChunk& p, size_t block, size_t row,
                         .sums = g.a_sums + at,
                         .next = kAmxRows * blocks * (bs / 4)};
   for (size_t n = 0; n < kQGemmColumns; n += kTile) {
-    TileKernel<kHasZp>(p, n, a, acc + n);
+    TileKernel<kSums>(p, n, a, acc + n);
   }
 }
 

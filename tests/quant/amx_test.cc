@@ -79,6 +79,7 @@ TEST_F(AmxTest, GivesTheBitsOfOtherKernelsForAllRows) {
     for (ZeroPoints zp : kZeroPoints) {
       Compare({33, 70, 4, 32, zp, DType::kF32}, m);
     }
+    Compare({33, 192, 4, 32, ZeroPoints::kNone, DType::kI16}, m);
   }
 }
 
@@ -107,6 +108,8 @@ TEST_F(AmxTest, GivesTheBitsOfOtherKernelsForLongRowsAndManyRows) {
       Compare({35, 64, bits, 32, zp, DType::kF16}, 1061);
     }
   }
+  Compare({19, 3008, 4, 32, ZeroPoints::kNone, DType::kI16}, 33);
+  Compare({35, 64, 4, 32, ZeroPoints::kNone, DType::kI16}, 1061);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ VOCAB = json.loads((pathlib.Path(MODEL) / "genai_config.json").read_text(
 BEHIND_ATTENTION = H * E * D + 3 * D * F
 PER_LAYER = D * (H + 2 * K) * E + BEHIND_ATTENTION
 BYTES_PER_WEIGHT = 0.5 + 2 / BLOCK  # nibble, and a scale a block in 16 bits
-# Rows with fixed scales, which one target takes, have a float32 unit: all but
+# Rows with fixed scales, which two targets take, have a float32 unit: all but
 # those of F inputs.
 UNITS = 4 * (LAYERS * ((H + 2 * K) * E + D + 2 * F) + VOCAB)
 
@@ -107,7 +107,7 @@ class SlmBench(unittest.TestCase):
                 self.assertEqual(pp["kv_bytes"], batch * row * (depth + 8))
                 self.assertEqual(tg["kv_bytes"], batch * row * sum(seen[:5]))
                 # Norms and the gathered rows of the embedding on top.
-                units = UNITS if out["target"] == "AVX3_DL" else 0
+                units = UNITS if out["target"] in ("AVX3_DL", "AMX") else 0
                 weights = (body + head) * BYTES_PER_WEIGHT + units
                 small = (2 * LAYERS + 1) * D * 4
                 self.assertEqual(pp["weight_bytes"],
