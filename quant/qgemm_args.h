@@ -105,7 +105,7 @@ struct PanelChunk {
 struct PackedRows {
   // [Kp/16][R][4]; tiles: [blocks][R][bs/4]; pairs: [Kp/32][R][4][2]
   const uint32_t* words;
-  // [blocks][R] bits of float32; pairs, in tiles as elsewhere: [blocks/2][R][2],
+  // [blocks][R] bits of float32; pairs, those of tiles too: [blocks/2][R][2],
   // see MakePairScales
   const uint32_t* scales;
   // [blocks][R] int32: where the dot product starts; pairs: [blocks/2][R][2]
