@@ -14,6 +14,7 @@ namespace slm {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // 2374 blocks for 151936 logits: few enough to select among in some 10 us,
 // many enough that the largest hundreds lie in different ones.
@@ -104,15 +105,17 @@ void Candidates::SortTo(size_t count) {
 
 void Candidates::GatherAtLeast(float threshold) {
   // On the first call nothing has been taken yet, not even an infinity.
-  const bool first = entries_.empty();
+  const float below = entries_.empty() ? kNan : floor_;
+  uint32_t places[kBlock];
   for (size_t block = 0; block < block_max_.size(); ++block) {
     if (block_max_[block] < threshold) continue;
     const size_t begin = block * kBlock;
-    const size_t end = std::min(begin + kBlock, scores_.size());
-    for (size_t i = begin; i < end; ++i) {
-      if (scores_[i] >= threshold && (first || scores_[i] < floor_)) {
-        entries_.push_back({scores_[i], static_cast<int32_t>(i)});
-      }
+    const auto scores =
+        scores_.subspan(begin, std::min(kBlock, scores_.size() - begin));
+    const size_t count = PlacesBetween(scores, threshold, below, places);
+    for (size_t i = 0; i < count; ++i) {
+      entries_.push_back({scores[places[i]],
+                          static_cast<int32_t>(begin + places[i])});
     }
   }
   floor_ = threshold;

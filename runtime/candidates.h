@@ -16,10 +16,11 @@ struct Candidate {
   int32_t id = 0;
 };
 
-// Descending by score, equal scores ascending by id; not for NaN.
-inline bool Better(const Candidate& a, const Candidate& b) {
+// Descending by score, equal scores ascending by id; not for NaN. An object, as
+// compilers do not inline what sorting gets as a pointer.
+inline constexpr auto Better = [](const Candidate& a, const Candidate& b) {
   return a.score > b.score || (a.score == b.score && a.id < b.id);
-}
+};
 
 // Index of the first maximum; NaN never wins. 0 for an empty row.
 int32_t ArgMax(std::span<const float> scores);

@@ -58,6 +58,27 @@ void MaximaOf(const float* x, size_t n, size_t block, float* maxima) {
   }
 }
 
+size_t PlacesOf(const float* x, size_t n, float least, float below,
+                uint32_t* HWY_RESTRICT places) {
+  const DF d;
+  const hn::RebindToUnsigned<DF> du;
+  const size_t lanes = hn::Lanes(d);
+  const auto low = hn::Set(d, least), high = hn::Set(d, below);
+  size_t count = 0, i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto v = hn::LoadU(d, x + i);
+    const auto kept = hn::AndNot(hn::Ge(v, high), hn::Ge(v, low));
+    // May write all lanes: count + lanes <= i + lanes <= n.
+    count += hn::CompressStore(hn::Iota(du, static_cast<uint32_t>(i)),
+                               hn::RebindMask(du, kept), du, places + count);
+  }
+  for (; i < n; ++i) {
+    if (!(x[i] >= least) || x[i] >= below) continue;
+    places[count++] = static_cast<uint32_t>(i);
+  }
+  return count;
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace slm
@@ -69,6 +90,7 @@ namespace {
 
 HWY_EXPORT(FirstMaximumOf);
 HWY_EXPORT(MaximaOf);
+HWY_EXPORT(PlacesOf);
 
 }  // namespace
 
@@ -78,6 +100,12 @@ size_t FirstMaximum(std::span<const float> scores) {
 
 void BlockMaxima(std::span<const float> scores, size_t block, float* maxima) {
   HWY_DYNAMIC_DISPATCH(MaximaOf)(scores.data(), scores.size(), block, maxima);
+}
+
+size_t PlacesBetween(std::span<const float> scores, float least, float below,
+                     uint32_t* places) {
+  return HWY_DYNAMIC_DISPATCH(PlacesOf)(scores.data(), scores.size(), least,
+                                        below, places);
 }
 
 }  // namespace slm

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/core/cpu.h"
@@ -44,6 +45,21 @@ void Check(const std::vector<float>& x) {
       const size_t count = std::min(block, x.size() - begin);
       ASSERT_EQ(maxima[i], MaximumOf(scores.subspan(begin, count))) << i;
     }
+  }
+  // Bounds that are entries, that no entry reaches, and that all or none do.
+  for (const auto& [least, below] :
+       {std::pair{-60.0f, -30.0f}, std::pair{-45.5f, NAN},
+        std::pair{-INFINITY, INFINITY}, std::pair{-INFINITY, NAN},
+        std::pair{-30.0f, -30.0f}, std::pair{INFINITY, NAN}}) {
+    std::vector<uint32_t> expected;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (x[i] >= least && !(x[i] >= below)) {
+        expected.push_back(static_cast<uint32_t>(i));
+      }
+    }
+    std::vector<uint32_t> places(x.size());
+    places.resize(PlacesBetween(scores, least, below, places.data()));
+    ASSERT_EQ(places, expected) << least << " to " << below;
   }
 }
 
