@@ -18,8 +18,8 @@ size_t FirstMaximum(std::span<const float> scores);
 void BlockMaxima(std::span<const float> scores, size_t block, float* maxima);
 
 // Writes the indices of scores that are at least `least` and not at least
-// `below` (NaN: without such a bound), ascending; returns how many. `places` has
-// room for one a score.
+// `below` (NaN: without such a bound), ascending; returns how many. `places`
+// has room for one a score.
 size_t PlacesBetween(std::span<const float> scores, float least, float below,
                      uint32_t* places);
 
