@@ -81,6 +81,15 @@ HWY_INLINE void MakePairScales(uint32_t* scales, size_t pairs) {
 
 using VI16 = hn::Vec<DI16>;
 
+// Sums of an even and an odd block, which fit int16, side by side: the low
+// halves of the odd ones become the high halves.
+HWY_INLINE VI16 SideBySide(VI32 even, VI32 odd) {
+  const __m512i up = _mm512_set4_epi32(0x0D0C0000, 0x09080000, 0x05040000,
+                                       0x01000000);
+  return VI16{_mm512_mask_shuffle_epi8(even.raw, 0xCCCCCCCCCCCCCCCC, odd.raw,
+                                       up)};
+}
+
 // y + the part of one row. `sums`: of two blocks side by side, column for
 // column; `w`: likewise; `scale`: see MakePairScales.
 HWY_INLINE VF32 AddSums(VI16 sums, VU32 w, const uint32_t* scale, VF32 y) {

@@ -61,13 +61,10 @@ HWY_INLINE RowWords<4> LoadPairRowWords(const uint32_t* a) {
 // y + the part of a pair: sums of its blocks less what they start with.
 HWY_INLINE VF32 AddRowPair(VI32 even, VI32 odd, const uint32_t* init, VU32 w,
                            const uint32_t* scales, VF32 y) {
-  const DI16 d16;
   const DI32 di;
   even = hn::Add(even, hn::BitCast(di, BroadcastWord(init)));
   odd = hn::Add(odd, hn::BitCast(di, BroadcastWord(init + 1)));
-  return AddSums(hn::OddEven(hn::BitCast(d16, hn::ShiftLeft<16>(odd)),
-                             hn::BitCast(d16, even)),
-                 w, scales, y);
+  return AddSums(SideBySide(even, odd), w, scales, y);
 }
 
 #endif  // SLM_QGEMM_PAIRS

@@ -93,16 +93,12 @@ HWY_INLINE void AddTilePair(const int32_t* sums, const PanelChunk& p, size_t n,
                             size_t pair, const PackedRows& a,
                             VF32 (&y)[kAmxRows]) {
   const VU32 w = LoadWords(p.scales + pair * kQGemmColumns + n);
-  // The low halves of odd sums to the high halves of even ones.
-  const __m512i up = _mm512_set4_epi32(0x0D0C0000, 0x09080000, 0x05040000,
-                                       0x01000000);
   HWY_UNROLL(16)
   for (size_t r = 0; r < kAmxRows; ++r) {
     const VI32 even = hn::Load(DI32(), sums + r * kTile);
     const VI32 odd = hn::Load(DI32(), sums + (kAmxRows + r) * kTile);
-    const VI16 both{_mm512_mask_shuffle_epi8(even.raw, 0xCCCCCCCCCCCCCCCC,
-                                             odd.raw, up)};
-    y[r] = AddSums(both, w, a.scales + (pair * kAmxRows + r) * 2, y[r]);
+    y[r] = AddSums(SideBySide(even, odd), w,
+                   a.scales + (pair * kAmxRows + r) * 2, y[r]);
   }
 }
 
